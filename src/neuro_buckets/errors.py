@@ -1,0 +1,64 @@
+"""What can go wrong in the control plane; every error knows the HTTP status that it is answered with.
+
+    ServiceError
+    ├── InvalidRequest         400  a wrong name, key, field or parameter
+    ├── Unauthenticated        401  no token, or one that is expired, revoked or not ours
+    ├── Forbidden              403  known, and not allowed
+    ├── NotFound               404  not there, or not to be seen by the one who asks
+    ├── Conflict               409  a name that is taken
+    │   └── BucketNotEmpty     409  deleting a bucket that holds blobs
+    └── ProviderUnavailable    503  the storage behind us does not answer; try again
+    ConfigError                     the service cannot start like this (exit 2)
+
+Messages are for callers: they name the bucket and the next step, and never a secret.
+"""
+
+
+class ServiceError(Exception):
+    """The root of everything that a caller is told."""
+
+    status = 500
+
+
+class InvalidRequest(ServiceError):
+    """The caller sent something that cannot be meant."""
+
+    status = 400
+
+
+class Unauthenticated(ServiceError):
+    """Who calls is not known."""
+
+    status = 401
+
+
+class Forbidden(ServiceError):
+    """Who calls is known, and may not do this."""
+
+    status = 403
+
+
+class NotFound(ServiceError):
+    """Not there, or not to be seen by the one who asks: the two look the same."""
+
+    status = 404
+
+
+class Conflict(ServiceError):
+    """The name is taken, or the state does not allow it."""
+
+    status = 409
+
+
+class BucketNotEmpty(Conflict):
+    """Only an empty bucket can be deleted."""
+
+
+class ProviderUnavailable(ServiceError):
+    """The storage provider does not answer, or refuses us; the same call may work later."""
+
+    status = 503
+
+
+class ConfigError(Exception):
+    """The service cannot start like this; the message names the setting and the remedy."""

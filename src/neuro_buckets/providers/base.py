@@ -1,0 +1,76 @@
+"""The seam between the control plane and a storage provider: what every provider can do, and nothing about how.
+
+A provider makes buckets and issues credentials that fit exactly the buckets they were issued for. Every call is idempotent:
+repeating it after a crash is always safe. Names that arrive here are provider names (`Bucket.provider_name`), never users' names.
+"""
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+
+class Access(enum.StrEnum):
+    """What a grant allows. Neither allows touching the bucket itself: its policy, its existence, its keys."""
+
+    READ = "read"
+    READ_WRITE = "read_write"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Access to one bucket, by its provider name."""
+
+    bucket: str
+    access: Access
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedCredentials:
+    """Short-lived credentials as the client wants them, without `bucket_name`; the values never show in a repr."""
+
+    values: Mapping[str, str] = field(repr=False)
+    expires_at: datetime | None
+
+
+class BucketProvider(Protocol):
+    """A place where buckets live."""
+
+    kind: str
+    """The provider's name on the wire: `seaweedfs`, `aws`, ..."""
+
+    async def create_bucket(self, name: str) -> None:
+        """Make the bucket. One that is there already and is ours is success.
+
+        Raises:
+            ProviderUnavailable: the provider does not answer or refuses.
+        """
+
+    async def delete_bucket(self, name: str) -> None:
+        """Delete the empty bucket. One that is gone already is success.
+
+        Raises:
+            BucketNotEmpty: it holds blobs; nothing was changed.
+            ProviderUnavailable: the provider does not answer or refuses.
+        """
+
+    async def issue_credentials(self, grants: Sequence[Grant], expires_in_seconds: int) -> IssuedCredentials:
+        """Issue credentials that allow exactly `grants` and end by themselves. `grants` is never empty."""
+
+    async def sign_url(self, bucket: str, key: str, expires_in_seconds: int) -> str:
+        """A URL with which anyone can GET this one blob until it expires. Whether the blob exists is not checked.
+
+        Raises:
+            InvalidRequest: a key that this provider would rewrite, or a duration that it cannot sign for.
+        """
+
+    async def check(self) -> None:
+        """Ask the provider for something harmless, with our own credentials.
+
+        Raises:
+            ProviderUnavailable: it does not answer or refuses us.
+        """
+
+    async def aclose(self) -> None:
+        """Let go of connections and threads."""

@@ -1,0 +1,414 @@
+"""`Client.buckets`: every public method, a few lines each. How anything is done stands in the rooms that these call."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import Set as AbstractSet
+from contextlib import asynccontextmanager
+
+from yarl import URL
+
+from . import _blobs
+from ._api import Api, Cluster, Scope, parse_provider
+from ._config import Config
+from ._errors import ArgumentTypeError, BucketNotFound, IllegalArgumentError
+from ._models import Bucket, BucketCredentials, BucketEntry, BucketUsage
+from ._opener import OpenBucket, Opener
+from ._progress import AbstractDeleteProgress, AbstractFileProgress, AbstractRecursiveFileProgress
+from ._streams import Stream
+from ._uri import local_path, parse_blob
+
+MAX_SIGNED_SECONDS = 7 * 24 * 3600
+
+
+class Buckets:
+    """Blob storage buckets, available as `Client.buckets`.
+
+    A `bucket_id_or_name` is looked up in `cluster_name` (default: the current cluster) by id, or by name among the buckets of
+    `bucket_owner` (default: the current user) or of `org_name` and `project_name`. Addresses are `yarl.URL`:
+    `blob:bucket/key`, `blob:/owner/bucket/key`, `blob://cluster/[org/]owner/bucket/key`, percent-encoded, so `?` is `%3F`.
+
+    A key is an opaque string, kept exactly or refused. Whatever replaces a blob or a file is all or nothing: a failed, cancelled or killed
+    call leaves the old one. Directories are common beginnings of keys up to a `/`.
+
+    Beside the errors that a method names, all may raise `AuthenticationError`, `AuthorizationError`, `BucketNotFound` and, after retries,
+    `ServerNotAvailable`; a wrong argument is an `IllegalArgumentError` before anything is sent.
+    """
+
+    def __init__(self, config: Config, api: Api, opener: Opener) -> None:
+        self._config = config
+        self._api = api
+        self._opener = opener
+
+    def list(
+        self, cluster_name: str | None = None, org_name: str | None = None, project_name: str | None = None
+    ) -> Stream[Bucket]:
+        """The buckets that the caller may see, as they arrive."""
+
+        async def buckets() -> AsyncGenerator[Bucket, None]:
+            cluster = await self._api.cluster(cluster_name)
+            async for bucket in self._api.list_buckets(cluster, Scope(None, org_name, project_name)):
+                yield bucket
+
+        return Stream(buckets())
+
+    async def create(
+        self,
+        name: str | None = None,
+        cluster_name: str | None = None,
+        org_name: str | None = None,
+        project_name: str | None = None,
+    ) -> Bucket:
+        """Create a bucket.
+
+        Raises:
+            Conflict: there is one of that name.
+        """
+        return await self._api.create_bucket(await self._api.cluster(cluster_name), name, org_name, project_name)
+
+    async def get(
+        self,
+        bucket_id_or_name: str,
+        cluster_name: str | None = None,
+        bucket_owner: str | None = None,
+        *,
+        org_name: str | None = None,
+        project_name: str | None = None,
+    ) -> Bucket:
+        """One bucket, as the control plane knows it now."""
+        cluster = await self._api.cluster(cluster_name)
+        return await self._api.get_bucket(cluster, bucket_id_or_name, Scope(bucket_owner, org_name, project_name))
+
+    async def rm(
+        self,
+        bucket_id_or_name: str,
+        cluster_name: str | None = None,
+        bucket_owner: str | None = None,
+        *,
+        org_name: str | None = None,
+        project_name: str | None = None,
+    ) -> None:
+        """Delete a bucket that is empty.
+
+        Raises:
+            Conflict: it holds blobs; nothing was changed.
+        """
+        cluster = await self._api.cluster(cluster_name)
+        bucket = await self._api.get_bucket(cluster, bucket_id_or_name, Scope(bucket_owner, org_name, project_name))
+        await self._api.delete_bucket(cluster, bucket.id, Scope())
+        self._opener.forget(bucket)
+
+    async def request_tmp_credentials(
+        self,
+        bucket_id_or_name: str,
+        cluster_name: str | None = None,
+        bucket_owner: str | None = None,
+        *,
+        org_name: str | None = None,
+        project_name: str | None = None,
+    ) -> BucketCredentials:
+        """Fresh provider credentials that allow this bucket and nothing else, and end by themselves."""
+        cluster = await self._api.cluster(cluster_name)
+        scope = Scope(bucket_owner, org_name, project_name)
+        bucket_id, provider, values = await self._api.make_tmp_credentials(cluster, bucket_id_or_name, scope)
+        return BucketCredentials(bucket_id, parse_provider(provider), values)
+
+    async def head_blob(
+        self,
+        bucket_id_or_name: str,
+        key: str,
+        cluster_name: str | None = None,
+        bucket_owner: str | None = None,
+        *,
+        org_name: str | None = None,
+        project_name: str | None = None,
+    ) -> BucketEntry:
+        """What is there under `key`.
+
+        Raises:
+            BlobNotFound: nothing.
+        """
+        async with self._named(bucket_id_or_name, cluster_name, Scope(bucket_owner, org_name, project_name)) as opened:
+            return _blobs.entry_of(opened.bucket, await opened.store.head(key))
+
+    async def put_blob(
+        self,
+        bucket_id_or_name: str,
+        key: str,
+        body: AsyncIterator[bytes] | bytes,
+        cluster_name: str | None = None,
+        bucket_owner: str | None = None,
+        *,
+        org_name: str | None = None,
+        project_name: str | None = None,
+    ) -> None:
+        """Create or replace the blob under `key`. All or nothing, also when cancelled. Of a stream about 100 MiB are held at most."""
+        if not isinstance(body, bytes | bytearray | memoryview) and not hasattr(body, "__anext__"):
+            if not hasattr(body, "__aiter__"):
+                raise ArgumentTypeError(
+                    f"the body of a blob is bytes or an asynchronous iterator of bytes, not {type(body).__name__}"
+                )
+            body = aiter(body)
+        async with self._named(bucket_id_or_name, cluster_name, Scope(bucket_owner, org_name, project_name)) as opened:
+            await opened.store.put(key, body)
+
+    def fetch_blob(
+        self,
+        bucket_id_or_name: str,
+        key: str,
+        offset: int = 0,
+        cluster_name: str | None = None,
+        bucket_owner: str | None = None,
+        *,
+        org_name: str | None = None,
+        project_name: str | None = None,
+    ) -> Stream[bytes]:
+        """The content from byte `offset` on, in chunks as they arrive; nothing from an offset at or past the end.
+
+        A connection that breaks is resumed on the same blob. When the stream ends, all of it has arrived.
+
+        Raises:
+            BlobNotFound: nothing is there.
+            BlobChanged: the blob was replaced while a broken connection was resumed.
+        """
+        if not isinstance(offset, int) or offset < 0:
+            raise IllegalArgumentError(f"offset is a number of bytes from 0, not {offset!r}")
+
+        async def chunks() -> AsyncGenerator[bytes, None]:
+            async with (
+                self._named(bucket_id_or_name, cluster_name, Scope(bucket_owner, org_name, project_name)) as opened,
+                opened.store.get(key, start=offset) as reader,
+            ):
+                async for chunk in reader:
+                    yield chunk
+
+        return Stream(chunks())
+
+    async def delete_blob(
+        self,
+        bucket_id_or_name: str,
+        key: str,
+        cluster_name: str | None = None,
+        bucket_owner: str | None = None,
+        *,
+        org_name: str | None = None,
+        project_name: str | None = None,
+    ) -> None:
+        """Remove the blob. One that is not there is success, on every provider."""
+        async with self._named(bucket_id_or_name, cluster_name, Scope(bucket_owner, org_name, project_name)) as opened:
+            await opened.store.delete(key)
+
+    def list_blobs(self, uri: URL, recursive: bool = False, limit: int | None = 10000) -> Stream[BucketEntry]:
+        """Entries whose key begins with the one in `uri`, a plain string, at most `limit` of them (None: all).
+
+        With `recursive` all blobs; without, keys are cut after the next `/` and come as `BlobCommonPrefix`. Memory stays flat.
+        """
+        _blobs.check_limit(limit)
+
+        async def entries() -> AsyncGenerator[BucketEntry, None]:
+            async with self._addressed(uri) as (opened, prefix):
+                async for entry in _blobs.list_blobs(
+                    opened.bucket, opened.store, prefix, recursive=recursive, limit=limit
+                ):
+                    yield entry
+
+        return Stream(entries())
+
+    def glob_blobs(self, uri: URL) -> Stream[BucketEntry]:
+        """Entries that match the pattern in `uri`: `*`, `?`, `[...]`, `[!...]` within one part of a key, `**` for any number of parts.
+
+        A trailing `/` matches directories only. In a URL `?` is written `%3F`.
+        """
+
+        async def entries() -> AsyncGenerator[BucketEntry, None]:
+            async with self._addressed(uri) as (opened, pattern):
+                async for entry in _blobs.glob_blobs(opened.bucket, opened.store, pattern):
+                    yield entry
+
+        return Stream(entries())
+
+    async def upload_file(
+        self, src: URL, dst: URL, *, update: bool = False, progress: AbstractFileProgress | None = None
+    ) -> None:
+        """Upload one local file. With `update`, only when it is newer than the blob, of another size, or the blob is missing.
+
+        Raises:
+            FileNotFoundError: no such file.
+            IsADirectoryError: `src` is a directory, or blobs are under `dst`.
+            BlobChanged: the file changed while it was read; nothing was stored.
+        """
+        from ._transfer.upload import upload_file
+
+        path = local_path(src)
+        async with self._addressed(dst) as (opened, key):
+            await upload_file(path, opened.bucket, opened.store, key, update=update, progress=progress)
+
+    async def download_file(
+        self,
+        src: URL,
+        dst: URL,
+        *,
+        update: bool = False,
+        continue_: bool = False,
+        progress: AbstractFileProgress | None = None,
+    ) -> None:
+        """Download one blob; the file appears under its name when it is whole. `update` as in `upload_file`.
+
+        With `continue_` an interrupted download of the very same blob (by its ETag) goes on where it was; what cannot be proven to be
+        of that blob is fetched again.
+
+        Raises:
+            FileNotFoundError: no such blob, or no directory to write to.
+            IsADirectoryError: either side is a directory.
+        """
+        from ._transfer.download import download_file
+
+        path = local_path(dst)
+        async with self._addressed(src) as (opened, key):
+            await download_file(
+                opened.bucket, opened.store, key, path, update=update, continue_=continue_, progress=progress
+            )
+
+    async def upload_dir(
+        self,
+        src: URL,
+        dst: URL,
+        *,
+        update: bool = False,
+        filter: Callable[[str], Awaitable[bool]] | None = None,
+        ignore_file_names: AbstractSet[str] = frozenset(),
+        progress: AbstractRecursiveFileProgress | None = None,
+    ) -> None:
+        """Upload a local directory and all in it, links followed. Empty directories stay as markers (`dir/`, no bytes).
+
+        `filter` is asked with the path relative to `src`, of directories with a `/` at the end. Ignore files are read as `.gitignore`
+        is, in `src`, in all directories below, and in all above.
+
+        Raises:
+            FileNotFoundError, NotADirectoryError: `src` is missing or a file; a blob has the name of `dst`.
+            TransferError: the provider does not keep the names of some files. All others were uploaded.
+        """
+        from ._transfer.upload import upload_dir
+
+        path = local_path(src)
+        async with self._addressed(dst) as (opened, key):
+            await upload_dir(
+                path,
+                opened.bucket,
+                opened.store,
+                key,
+                update=update,
+                wanted=filter,
+                ignore_file_names=ignore_file_names,
+                progress=progress,
+            )
+
+    async def download_dir(
+        self,
+        src: URL,
+        dst: URL,
+        *,
+        update: bool = False,
+        continue_: bool = False,
+        filter: Callable[[str], Awaitable[bool]] | None = None,
+        progress: AbstractRecursiveFileProgress | None = None,
+    ) -> None:
+        """Download all blobs under a directory. Nothing is ever written outside of `dst`, whatever a key is named.
+
+        Raises:
+            FileNotFoundError: nothing is there.
+            NotADirectoryError: `src` is a blob, or `dst` is a file.
+            TransferError: some keys have no safe place below `dst`. All others were downloaded.
+        """
+        from ._transfer.download import download_dir
+
+        path = local_path(dst)
+        async with self._addressed(src) as (opened, key):
+            await download_dir(
+                opened.bucket,
+                opened.store,
+                key,
+                path,
+                update=update,
+                continue_=continue_,
+                wanted=filter,
+                progress=progress,
+            )
+
+    async def blob_is_dir(self, uri: URL) -> bool:
+        """Whether `uri` is the bucket itself, ends in `/`, or has blobs under it."""
+        async with self._addressed(uri) as (opened, key):
+            return await _blobs.is_dir(opened.store, key)
+
+    async def blob_rm(
+        self, uri: URL, *, recursive: bool = False, progress: AbstractDeleteProgress | None = None
+    ) -> None:
+        """Remove a blob; with `recursive` also all that is under it.
+
+        Raises:
+            FileNotFoundError: nothing is there.
+            IsADirectoryError: it is a directory and `recursive` is not set.
+            TransferError: the provider refused to delete some. All others were removed.
+        """
+        async with self._addressed(uri) as (opened, key):
+            await _blobs.remove(opened.bucket, opened.store, key, recursive=recursive, progress=progress)
+
+    async def make_signed_url(self, uri: URL, expires_in_seconds: int = 3600) -> URL:
+        """An address with which anyone can GET the blob, for up to 7 days. Whether the blob is there is not checked."""
+        if not isinstance(expires_in_seconds, int) or not 0 < expires_in_seconds <= MAX_SIGNED_SECONDS:
+            raise IllegalArgumentError(
+                f"expires_in_seconds is from 1 to {MAX_SIGNED_SECONDS} (7 days), not {expires_in_seconds!r}"
+            )
+        cluster, bucket, key = await self._found(uri)
+        if not key:
+            raise IllegalArgumentError(f"{str(uri)!r} names a bucket: only a blob can be signed for")
+        return await self._api.sign_blob_url(cluster, bucket.id, key, expires_in_seconds)
+
+    def get_disk_usage(
+        self,
+        bucket_id_or_name: str,
+        cluster_name: str | None = None,
+        bucket_owner: str | None = None,
+        *,
+        org_name: str | None = None,
+        project_name: str | None = None,
+    ) -> Stream[BucketUsage]:
+        """What the bucket holds: running totals while it is counted, the last one is the result. One zero for an empty bucket."""
+
+        async def usages() -> AsyncGenerator[BucketUsage, None]:
+            async with self._named(
+                bucket_id_or_name, cluster_name, Scope(bucket_owner, org_name, project_name)
+            ) as opened:
+                async for usage in _blobs.measure(opened.store):
+                    yield usage
+
+        return Stream(usages())
+
+    @asynccontextmanager
+    async def _named(self, id_or_name: str, cluster_name: str | None, scope: Scope) -> AsyncIterator[OpenBucket]:
+        opened = await self._opener.by_name(id_or_name, cluster_name, scope)
+        async with self._watched(opened):
+            yield opened
+
+    @asynccontextmanager
+    async def _addressed(self, uri: URL) -> AsyncIterator[tuple[OpenBucket, str]]:
+        opened, key = await self._open_address(uri)
+        async with self._watched(opened):
+            yield opened, key
+
+    @asynccontextmanager
+    async def _watched(self, opened: OpenBucket) -> AsyncIterator[None]:
+        try:
+            yield
+        except BucketNotFound:  # it was deleted behind our back: the next call asks the control plane again
+            self._opener.forget(opened.bucket)
+            raise
+
+    async def _open_address(self, uri: URL) -> tuple[OpenBucket, str]:
+        # The cluster is the current one wherever the address names none.
+        cluster = self._config.cluster or (
+            "" if isinstance(uri, URL) and uri.raw_host else (await self._api.cluster()).name
+        )
+        return await self._opener.by_address(parse_blob(uri, cluster, self._config.username))
+
+    async def _found(self, uri: URL) -> tuple[Cluster, Bucket, str]:
+        opened, key = await self._open_address(uri)
+        return await self._api.cluster(opened.bucket.cluster_name), opened.bucket, key

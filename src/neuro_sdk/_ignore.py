@@ -1,0 +1,54 @@
+"""Ignore files, as `.gitignore` has them: which paths of an upload they leave out. Matching is pathspec's."""
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ._errors import IllegalArgumentError
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
+
+
+class IgnoreRules:
+    """The rules of one directory and of all above it; the last rule that matches wins, deeper files after higher ones."""
+
+    def __init__(self, file_names: Sequence[str], specs: "Sequence[tuple[Path, GitIgnoreSpec]]") -> None:
+        self._names = file_names
+        self._specs = specs
+
+    @classmethod
+    def of(cls, root: Path, file_names: AbstractSet[str]) -> "IgnoreRules":
+        """The rules that hold in `root`."""
+        rules = cls(sorted(file_names), ())
+        for directory in (*reversed(root.parents), root):
+            rules = rules.inside(directory)
+        return rules
+
+    def inside(self, directory: Path) -> "IgnoreRules":
+        """The rules in one directory further down."""
+        found = [(directory, spec) for name in self._names if (spec := _read(directory / name)) is not None]
+        return IgnoreRules(self._names, (*self._specs, *found)) if found else self
+
+    def verdict(self, path: Path, *, is_dir: bool) -> bool | None:
+        """True: left out. False: taken by a `!` rule. None: no rule speaks of it."""
+        found: bool | None = None
+        for directory, spec in self._specs:
+            relative = path.relative_to(directory).as_posix() + ("/" if is_dir else "")
+            include = spec.check_file(relative).include
+            if include is not None:
+                found = include
+        return found
+
+
+def _read(file: Path) -> "GitIgnoreSpec | None":
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        return None
+    except UnicodeDecodeError as error:
+        raise IllegalArgumentError(f"the ignore file {file} is not UTF-8") from error
+    from pathspec import GitIgnoreSpec  # on first use: not every import of the SDK uploads a directory
+
+    return GitIgnoreSpec.from_lines(text.splitlines())

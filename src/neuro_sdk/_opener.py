@@ -1,0 +1,83 @@
+"""From an address or a name to an open bucket. Asks the control plane once a bucket, however many wait, and keeps what it learns."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ._api import Api, Cluster, Scope
+from ._errors import BucketNotFound
+from ._http import HttpClient
+from ._models import Bucket
+from ._stores import open_store
+from ._stores.base import BlobStore
+from ._stores.credentials import Credentials
+from ._uri import BlobAddress
+
+
+@dataclass(frozen=True, slots=True)
+class OpenBucket:
+    """A bucket and the store that holds its blobs."""
+
+    bucket: Bucket
+    store: BlobStore
+
+
+class Opener:
+    """The open buckets of one client."""
+
+    def __init__(self, api: Api, http: HttpClient) -> None:
+        self._api = api
+        self._http = http
+        self._open: dict[tuple[str, str], OpenBucket] = {}  # under every name that a bucket was asked for by
+        self._asking: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def by_name(self, id_or_name: str, cluster_name: str | None, scope: Scope) -> OpenBucket:
+        """Open a bucket by its id, or by its name among those of `scope`."""
+        cluster = await self._api.cluster(cluster_name)
+        name = (cluster.name, f"{id_or_name}\0{scope.query()}")
+        async with self._asking[name]:
+            opened = self._open.get(name)
+            if opened is None:
+                opened = await self._open_once(cluster, await self._api.get_bucket(cluster, id_or_name, scope))
+                self._open[name] = opened
+        return opened
+
+    async def by_address(self, address: BlobAddress) -> tuple[OpenBucket, str]:
+        """Open the bucket that an address is in; also returns the key, "" for the bucket itself."""
+        cluster = await self._api.cluster(address.cluster)
+        parts = address.path.split("/", 3)
+        # `a/b/c` is the bucket c of b in the org a, or the blob c in the bucket b of a. Only the control plane knows which.
+        heads = ["/".join(parts[:2]), "/".join(parts[:3])]
+        async with self._asking[cluster.name, heads[0]]:
+            opened = next(
+                (self._open[cluster.name, head] for head in heads if (cluster.name, head) in self._open), None
+            )
+            if opened is None:
+                opened = await self._open_once(cluster, await self._api.find_bucket(cluster, heads[1]))
+        key = address.key_in(opened.bucket.org_name, _owner(opened.bucket), (opened.bucket.id, opened.bucket.name))
+        if key is None:
+            raise BucketNotFound(f"no bucket at {address.path!r} in cluster {cluster.name!r}")
+        head = address.path[: len(address.path) - len(key)].rstrip("/")
+        self._open[cluster.name, head] = opened
+        return opened, key
+
+    def forget(self, bucket: Bucket) -> None:
+        """The bucket was deleted, or is no longer where it was: ask again next time."""
+        for name in [name for name, opened in self._open.items() if opened.bucket.id == bucket.id]:
+            del self._open[name]
+
+    async def _open_once(self, cluster: Cluster, bucket: Bucket) -> OpenBucket:
+        """Open it, or take the one that is open already under another name, so that credentials are asked for once."""
+        by_id = (cluster.name, bucket.id)
+        if by_id not in self._open:
+
+            async def fetch() -> Mapping[str, str]:
+                return (await self._api.make_tmp_credentials(cluster, bucket.id, Scope()))[2]
+
+            self._open[by_id] = OpenBucket(bucket, await open_store(bucket, Credentials(fetch), self._http))
+        return self._open[by_id]
+
+
+def _owner(bucket: Bucket) -> str:
+    return bucket.project_name or bucket.owner

@@ -1,0 +1,25 @@
+"""Open buckets: one interface in `base`, one file a kind of storage."""
+
+from neuro_sdk._errors import NotSupportedError
+from neuro_sdk._http import HttpClient
+from neuro_sdk._models import Bucket
+
+from .base import BlobStore
+from .credentials import Credentials
+
+_S3_KIN = frozenset({Bucket.Provider.AWS, Bucket.Provider.MINIO, Bucket.Provider.SEAWEEDFS, Bucket.Provider.OPEN_STACK})
+
+
+async def open_store(bucket: Bucket, credentials: Credentials, http: HttpClient) -> BlobStore:
+    """The store for a bucket, by its provider; no request to the provider is made."""
+    if bucket.provider in _S3_KIN:
+        from .s3 import S3Store
+
+        return S3Store(http, bucket, credentials)
+    if bucket.provider is Bucket.Provider.MEMORY:
+        from .memory import MemoryStore
+
+        return MemoryStore((await credentials.get())["bucket_name"])
+    raise NotSupportedError(
+        f"bucket {bucket.name or bucket.id!r} is on {bucket.provider}, which this release cannot open yet"
+    )

@@ -1,0 +1,117 @@
+"""The seam between the SDK and a storage provider: one open bucket, and what every provider can do with the blobs in it.
+
+A key is an opaque string: a store keeps it exactly or refuses it with `IllegalArgumentError` before anything is sent; it never
+rewrites one. What a "directory" is, is no business of a store. Raw provider errors never leave a store.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+Buffer = bytes | bytearray | memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class BlobInfo:
+    """What a provider tells about one blob."""
+
+    key: str
+    size: int
+    modified_at: datetime | None = None
+    created_at: datetime | None = None
+    etag: str | None = None
+    """Names this very content: two reads under one etag are of the same bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a listing, in the provider's order."""
+
+    blobs: Sequence[BlobInfo]
+    prefixes: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One stored part of an upload that is not complete."""
+
+    number: int
+    etag: str
+    size: int
+    checksum: str | None = None
+
+
+class BlobReader(Protocol):
+    """The body of one blob, or of a range of it, while it arrives."""
+
+    info: BlobInfo
+    """Of the whole blob, also when a range is read."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Chunks as they arrive. A broken connection is resumed on the same blob; when it ends, all of it has arrived.
+
+        Raises:
+            BlobChanged: the blob was replaced while it was read.
+        """
+
+
+class BlobStore(Protocol):
+    """One open bucket."""
+
+    async def head(self, key: str) -> BlobInfo:
+        """What is there under `key`.
+
+        Raises:
+            BlobNotFound: nothing.
+        """
+
+    def get(
+        self, key: str, *, start: int = 0, stop: int | None = None, etag: str | None = None
+    ) -> AbstractAsyncContextManager[BlobReader]:
+        """Open bytes `start` to before `stop`, or to the end. A start at or past the end reads as empty.
+
+        Raises:
+            BlobNotFound: nothing is there.
+            BlobChanged: `etag` is given and something else is there.
+        """
+
+    async def put(self, key: str, body: Buffer | AsyncIterator[bytes], *, size: int | None = None) -> None:
+        """Store the body under `key`, replacing any blob there. All or nothing, also when cancelled.
+
+        `size`, where it is known of a stream, lets parts be chosen to fit.
+        """
+
+    async def delete(self, key: str) -> None:
+        """Delete the blob. One that is not there is success, on every provider."""
+
+    async def delete_many(self, keys: Sequence[str]) -> Sequence[tuple[str, Exception]]:
+        """Delete all of them in as few requests as the provider allows; returns those that could not be, with the reason."""
+
+    def list(self, prefix: str = "", *, delimiter: str = "", page_size: int = 1000) -> AsyncGenerator[Page, None]:
+        """Pages of what begins with `prefix` (a plain string). With a delimiter, keys that have it after the prefix are rolled up."""
+
+    async def begin(self, key: str) -> str:
+        """Begin an upload in parts; returns its id. Nothing is visible under `key` until it is completed."""
+
+    async def put_part(self, key: str, upload_id: str, number: int, body: Buffer) -> Part:
+        """Store one part. Numbers begin at 1; a repeated number replaces."""
+
+    async def list_parts(self, key: str, upload_id: str) -> Sequence[Part]:
+        """The parts that are stored, by number."""
+
+    async def complete(self, key: str, upload_id: str, parts: Sequence[Part]) -> None:
+        """Make the parts the blob. All or nothing."""
+
+    async def abort(self, key: str, upload_id: str) -> None:
+        """Forget the upload and its parts. One that is gone is success."""
+
+
+async def holds_any(store: BlobStore, prefix: str) -> bool:
+    """Whether any key begins with `prefix`."""
+    async with aclosing(store.list(prefix, page_size=1)) as pages:
+        async for page in pages:
+            if page.blobs:
+                return True
+    return False

@@ -1,0 +1,86 @@
+"""Uploads in parts over any store: how a body is cut, how many parts travel at once, and that nothing is left when it fails."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from neuro_sdk._concurrency import finish, for_each
+
+from .base import BlobStore, Buffer, Part
+
+SINGLE_PUT_BYTES = 16 * 2**20
+"""A body up to this size goes in one request."""
+MAX_PARTS = 10_000
+PARTS_AT_ONCE = 4
+_ABORT_SECONDS = 15.0
+
+
+def part_bytes_for(size: int | None, number: int = 1) -> int:
+    """How large part `number` of a body of `size` bytes should be.
+
+    Of a body whose size is not known the parts grow: 1,000 of 16 MiB, then 1,000 of 32 MiB, and so on, so that 10,000 of them are
+    enough for more than any provider takes.
+    """
+    if size is None:
+        return SINGLE_PUT_BYTES << ((number - 1) // 1000)
+    wanted = -(-size // MAX_PARTS)
+    return max(SINGLE_PUT_BYTES, -(-wanted // 2**20) * 2**20)
+
+
+async def cut(body: Buffer | AsyncIterator[bytes], size: int | None) -> AsyncIterator[Buffer]:
+    """The body in parts. Of a stream at most one part is held; a buffer is never copied."""
+    if isinstance(body, bytes | bytearray | memoryview):
+        view, part_bytes = memoryview(body), part_bytes_for(len(body))
+        for start in range(0, len(view), part_bytes):
+            yield view[start : start + part_bytes]
+        return
+    held, number = bytearray(), 1
+    async for chunk in body:
+        held += chunk
+        while len(held) >= (part_bytes := part_bytes_for(size, number)):
+            if len(held) == part_bytes:
+                part, held = held, bytearray()
+            else:
+                part, held = held[:part_bytes], held[part_bytes:]
+            yield part
+            number += 1
+    if held:
+        yield held
+
+
+async def put_in_parts(store: BlobStore, key: str, parts: AsyncIterator[Buffer]) -> None:
+    """Upload `parts` side by side and make them the blob. On any failure or cancellation the upload is aborted."""
+    upload_id = await _begin(store, key)
+    stored: list[Part] = []
+
+    async def put_one(numbered: tuple[int, Buffer]) -> None:
+        number, part = numbered
+        stored.append(await store.put_part(key, upload_id, number, part))
+
+    try:
+        await for_each(_number(parts), put_one, limit=PARTS_AT_ONCE)
+        stored.sort(key=lambda part: part.number)
+        await store.complete(key, upload_id, stored)
+    except BaseException:
+        await finish(store.abort(key, upload_id), within_seconds=_ABORT_SECONDS)
+        raise
+
+
+async def _begin(store: BlobStore, key: str) -> str:
+    beginning = asyncio.create_task(store.begin(key))
+    try:
+        return await asyncio.shield(beginning)
+    except asyncio.CancelledError:
+        # The request is on its way: only its answer tells which upload is to be aborted.
+        await finish(_abort_begun(store, key, beginning), within_seconds=_ABORT_SECONDS)
+        raise
+
+
+async def _abort_begun(store: BlobStore, key: str, beginning: asyncio.Task[str]) -> None:
+    await store.abort(key, await beginning)
+
+
+async def _number(parts: AsyncIterator[Buffer]) -> AsyncIterator[tuple[int, Buffer]]:
+    number = 0
+    async for part in parts:
+        number += 1
+        yield number, part

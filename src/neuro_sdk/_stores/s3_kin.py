@@ -1,0 +1,68 @@
+"""How the storages that speak S3 differ, as data. Everything else about them is the same code, in `s3`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from neuro_sdk._errors import BadGateway
+from neuro_sdk._http import Origin
+from neuro_sdk._models import Bucket
+
+from .keys import MAX_KEY_BYTES
+from .sigv4 import Signer
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What one kind of S3 does."""
+
+    max_key_bytes: int = MAX_KEY_BYTES
+    path_like_keys: bool = False
+    """Keeps keys as file paths, so `//`, `\\`, `.` and `..` would be rewritten."""
+    markers_are_directories: bool = False
+    """A key that ends in `/` is a directory of its own: it keeps no body, answers a HEAD even when it was never put, and replaces the
+    blob of the same name without the `/`."""
+    checksums: bool = True
+    """Verifies `x-amz-checksum-crc32`."""
+
+
+TRAITS: Mapping[Bucket.Provider, Traits] = {
+    Bucket.Provider.AWS: Traits(),
+    Bucket.Provider.MINIO: Traits(),
+    Bucket.Provider.SEAWEEDFS: Traits(path_like_keys=True, markers_are_directories=True),
+    Bucket.Provider.OPEN_STACK: Traits(checksums=False),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where one bucket is, and as whom it is asked; made from one credentials map."""
+
+    values: Mapping[str, str]
+    origin: Origin
+    path: str
+    """The bucket's own path: empty where its name is part of the host."""
+    signer: Signer
+
+    @classmethod
+    def parse(cls, values: Mapping[str, str]) -> "Endpoint":
+        """Read a credentials map as the control plane sends it.
+
+        Raises:
+            BadGateway: it lacks something, or its endpoint is no address.
+        """
+        try:
+            bucket, access_key, secret_key = (
+                values[name] for name in ("bucket_name", "access_key_id", "secret_access_key")
+            )
+        except KeyError as error:
+            raise BadGateway(f"the control plane sent S3 credentials without {error}") from None
+        region = values.get("region_name") or "us-east-1"
+        url = values.get("endpoint_url")
+        if url:
+            base = f"{urlsplit(url).path.rstrip('/')}/{bucket}"
+        elif "." in bucket:  # the certificate of *.s3.amazonaws.com does not cover a dot
+            url, base = f"https://s3.{region}.amazonaws.com", f"/{bucket}"
+        else:
+            url, base = f"https://{bucket}.s3.{region}.amazonaws.com", ""
+        return cls(values, Origin.parse(url), base, Signer(access_key, secret_key, values.get("session_token"), region))

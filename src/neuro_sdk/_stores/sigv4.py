@@ -1,0 +1,87 @@
+"""AWS Signature Version 4 for S3, as the manual has it, and fast: what stays the same for a day or a second is made once.
+
+Source: "Authenticating Requests (AWS Signature Version 4)" in the Amazon S3 API Reference. Checked against botocore's signer in the tests.
+"""
+
+import hashlib
+import hmac
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
+
+Headers = list[tuple[str, str]]
+
+
+def quote_key(key: str) -> str:
+    """The key as S3 wants it in a path: everything encoded but `A-Z a-z 0-9 - _ . ~ /`."""
+    return quote(key, safe="/~")
+
+
+def canonical_query(pairs: Iterable[tuple[str, str]]) -> str:
+    """The query string, encoded and sorted as the signature wants it; it is also what is sent."""
+    return "&".join(
+        f"{name}={value}" for name, value in sorted((quote(n, safe="~"), quote(v, safe="~")) for n, v in pairs)
+    )
+
+
+@dataclass(slots=True)
+class Signer:
+    """Signs requests with one set of credentials."""
+
+    access_key: str
+    secret_key: str = field(repr=False)
+    session_token: str | None = field(repr=False)
+    region: str
+    clock_offset_seconds: float = 0.0
+    """How far the server's clock is ahead of ours; set once the server has said so."""
+
+    _second: int = field(default=0, init=False, repr=False)
+    _stamp: str = field(default="", init=False, repr=False)
+    _scope: str = field(default="", init=False, repr=False)
+    _day: str = field(default="", init=False, repr=False)
+    _key: bytes = field(default=b"", init=False, repr=False)
+
+    def sign(
+        self, method: str, host: str, path: str, query: str, headers: Headers, payload_hash: str = UNSIGNED_PAYLOAD
+    ) -> Headers:
+        """The headers to send: `headers`, which are all signed, and the signature's own. `path` and `query` come encoded."""
+        self._tick()
+        signed = [
+            ("host", host),
+            ("x-amz-content-sha256", payload_hash),
+            ("x-amz-date", self._stamp),
+            *((name.lower(), value.strip()) for name, value in headers),
+        ]
+        if self.session_token:
+            signed.append(("x-amz-security-token", self.session_token))
+        signed.sort()
+        names = ";".join(name for name, _ in signed)
+        lines = "\n".join(f"{name}:{value}" for name, value in signed)
+        request = f"{method}\n{path}\n{query}\n{lines}\n\n{names}\n{payload_hash}"
+        digest = hashlib.sha256(request.encode()).hexdigest()
+        signature = hmac.new(
+            self._key, f"AWS4-HMAC-SHA256\n{self._stamp}\n{self._scope}\n{digest}".encode(), "sha256"
+        ).hexdigest()
+        credential = (
+            f"AWS4-HMAC-SHA256 Credential={self.access_key}/{self._scope}, SignedHeaders={names}, Signature={signature}"
+        )
+        return [*((name, value) for name, value in signed if name != "host"), ("authorization", credential)]
+
+    def _tick(self) -> None:
+        now = int(time.time() + self.clock_offset_seconds)
+        if now == self._second:
+            return
+        self._second = now
+        self._stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
+        day = self._stamp[:8]
+        if day == self._day:
+            return
+        self._day = day
+        self._scope = f"{day}/{self.region}/s3/aws4_request"
+        key = b"AWS4" + self.secret_key.encode()
+        for part in (day, self.region, "s3", "aws4_request"):
+            key = hmac.new(key, part.encode(), "sha256").digest()
+        self._key = key

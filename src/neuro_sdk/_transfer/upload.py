@@ -1,0 +1,229 @@
+"""From the disk into a bucket. A file that changes while it is read is not stored."""
+
+import asyncio
+import errno
+import os
+import stat
+from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import Set as AbstractSet
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+
+from neuro_sdk._concurrency import Budget, for_each
+from neuro_sdk._errors import BlobChanged, BlobNotFound, IllegalArgumentError, TransferError
+from neuro_sdk._ignore import IgnoreRules
+from neuro_sdk._models import Bucket
+from neuro_sdk._progress import AbstractFileProgress, AbstractRecursiveFileProgress
+from neuro_sdk._stores.base import BlobInfo, BlobStore, holds_any
+from neuro_sdk._stores.multipart import PARTS_AT_ONCE, SINGLE_PUT_BYTES, part_bytes_for
+from neuro_sdk._uri import file_uri
+
+from .scan import Filter, LocalEntry, entries_of, identity, is_wanted
+from .select import is_up_to_date
+from .tree import Directory, Failures, FileEvents
+
+FILES_AT_ONCE = 64
+BYTES_AT_ONCE = 128 * 2**20
+_READ_BYTES = 2**20
+_READ_HERE_BYTES = 256 * 1024  # below this a hand-over to a thread costs more than the read
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    directory: Directory
+    entry: LocalEntry
+    key: str
+
+
+async def upload_file(
+    src: Path, bucket: Bucket, store: BlobStore, key: str, *, update: bool, progress: AbstractFileProgress | None
+) -> None:
+    """Upload one file.
+
+    Raises:
+        FileNotFoundError: no such file.
+        IsADirectoryError: the file is a directory, or blobs are under the destination.
+        BlobChanged: the file changed while it was read.
+    """
+    target = key.removesuffix("/")
+    status = src.stat()
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(src))
+    if not target or await holds_any(store, f"{target}/"):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(bucket.uri_of(key)))
+    if update and await _is_stored(store, target, status.st_size, status.st_mtime):
+        return
+    await _put_file(src, store, target, FileEvents(progress, file_uri(src), bucket.uri_of(target)))
+
+
+async def upload_dir(
+    src: Path,
+    bucket: Bucket,
+    store: BlobStore,
+    key: str,
+    *,
+    update: bool,
+    wanted: Filter | None,
+    ignore_file_names: AbstractSet[str],
+    progress: AbstractRecursiveFileProgress | None,
+) -> None:
+    """Upload a directory and all in it.
+
+    Raises:
+        FileNotFoundError, NotADirectoryError: the source is not there or a file; the destination is a blob.
+        TransferError: some files have names that the provider does not keep; all others were uploaded.
+    """
+    if not src.is_dir():
+        code = errno.ENOTDIR if src.exists() else errno.ENOENT
+        raise OSError(code, os.strerror(code), str(src))
+    root = key.rstrip("/") if key.strip("/") else ""
+    upload = _DirUpload(bucket, store, wanted, progress)
+    upload.new = bool(root) and not await holds_any(store, f"{root}/")
+    if upload.new and await _exists(store, root):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(bucket.uri_of(root)))
+    if update and not upload.new:
+        upload.stored = await _listing(store, f"{root}/" if root else "")
+    rules = IgnoreRules.of(src, ignore_file_names)
+    top = Directory(file_uri(src), bucket.uri_of(f"{root}/" if root else ""), progress)
+    async with aclosing(upload.walk(src, f"{root}/" if root else "", top, rules, frozenset(), "")) as files:
+        await for_each(files, upload.put, limit=FILES_AT_ONCE)
+    if upload.failures.lines:
+        raise TransferError(f"{len(upload.failures.lines)} files of {src} were not uploaded:", upload.failures.lines)
+
+
+class _DirUpload:
+    """One upload_dir under way."""
+
+    new = False
+    """Nothing was under the destination when it began."""
+
+    def __init__(
+        self, bucket: Bucket, store: BlobStore, wanted: Filter | None, progress: AbstractRecursiveFileProgress | None
+    ) -> None:
+        self._bucket, self._store, self._wanted, self._progress = bucket, store, wanted, progress
+        self._budget = Budget(BYTES_AT_ONCE)
+        self.failures = Failures(progress)
+        self.stored: dict[str, BlobInfo] = {}
+
+    async def walk(
+        self,
+        path: Path,
+        prefix: str,
+        directory: Directory,
+        rules: IgnoreRules,
+        above: frozenset[tuple[int, int]],
+        relative: str,
+    ) -> AsyncGenerator[_File, None]:
+        """The files to upload, as they are found; directories are told of, and made to stay, on the way."""
+        await self._keep_directory(prefix, directory)
+        above |= {identity(path)}
+        for entry in entries_of(path, above):
+            name, key = f"{relative}{entry.name}", f"{prefix}{entry.name}"
+            if not await is_wanted(entry.path, name, rules, self._wanted, is_dir=entry.is_dir):
+                continue
+            if entry.fault is not None:
+                self.failures.add(file_uri(entry.path), self._bucket.uri_of(key), entry.fault, ends_in_error=False)
+            elif entry.is_dir:
+                deeper = Directory(file_uri(entry.path), self._bucket.uri_of(f"{key}/"), self._progress, directory)
+                inside = rules.inside(entry.path)
+                async with aclosing(self.walk(entry.path, f"{key}/", deeper, inside, above, f"{name}/")) as files:
+                    async for file in files:
+                        yield file
+            elif not self._is_stored(entry, key):
+                directory.begin()
+                yield _File(directory, entry, key)
+        directory.done()
+
+    async def put(self, file: _File) -> None:
+        """Upload one file of the walk."""
+        events = FileEvents(self._progress, file_uri(file.entry.path), self._bucket.uri_of(file.key))
+        async with self._budget.hold(_held_bytes(file.entry.size)):
+            try:
+                await _put_file(file.entry.path, self._store, file.key, events)
+            except IllegalArgumentError as error:
+                self.failures.add(events.src, events.dst, str(error))
+        file.directory.done()
+
+    async def _keep_directory(self, prefix: str, directory: Directory) -> None:
+        """Put a marker, so that the directory stays also when it is empty; never over anything that is there."""
+        if not prefix or not (self.new or not await holds_any(self._store, prefix)):
+            return
+        try:
+            await self._store.put(prefix, b"")
+        except IllegalArgumentError as error:
+            self.failures.add(directory.src, directory.dst, str(error))
+
+    def _is_stored(self, entry: LocalEntry, key: str) -> bool:
+        info = self.stored.get(key)
+        return info is not None and is_up_to_date(entry.size, entry.mtime, info.size, info.modified_at)
+
+
+async def _put_file(path: Path, store: BlobStore, key: str, events: FileEvents) -> None:
+    with open(path, "rb", buffering=0) as file:
+        before = os.fstat(file.fileno())
+        size = before.st_size
+        events.start(size)
+        if size <= SINGLE_PUT_BYTES:
+            body = (
+                _read(file.fileno(), size)
+                if size <= _READ_HERE_BYTES
+                else await asyncio.to_thread(_read, file.fileno(), size)
+            )
+            _check_same(file.fileno(), before, path)
+            await store.put(key, body)
+            events.step(size, size)
+        else:
+            await store.put(key, _stream(file.fileno(), before, path, events), size=size)
+        events.complete(size)
+
+
+def _read(descriptor: int, size: int) -> bytes:
+    body = os.pread(descriptor, size, 0)
+    while len(body) < size and (more := os.pread(descriptor, size - len(body), len(body))):
+        body += more
+    return body
+
+
+async def _stream(descriptor: int, before: os.stat_result, path: Path, events: FileEvents) -> AsyncIterator[bytes]:
+    at, size = 0, before.st_size
+    while at < size:
+        chunk = await asyncio.to_thread(os.pread, descriptor, min(_READ_BYTES, size - at), at)
+        if not chunk:
+            break
+        at += len(chunk)
+        if at == size:  # what was read is not handed on whole unless it is the file that was opened
+            _check_same(descriptor, before, path)
+        yield chunk
+        events.step(at, size)
+    _check_same(descriptor, before, path)
+
+
+def _check_same(descriptor: int, before: os.stat_result, path: Path) -> None:
+    after = os.fstat(descriptor)
+    if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+        raise BlobChanged(f"{path} changed while it was read; nothing was stored: upload it again when it is at rest")
+
+
+def _held_bytes(size: int) -> int:
+    return size if size <= SINGLE_PUT_BYTES else part_bytes_for(size) * (PARTS_AT_ONCE + 2)
+
+
+async def _is_stored(store: BlobStore, key: str, size: int, mtime: float) -> bool:
+    try:
+        info = await store.head(key)
+    except BlobNotFound:
+        return False
+    return is_up_to_date(size, mtime, info.size, info.modified_at)
+
+
+async def _exists(store: BlobStore, key: str) -> bool:
+    try:
+        await store.head(key)
+    except BlobNotFound:
+        return False
+    return True
+
+
+async def _listing(store: BlobStore, prefix: str) -> dict[str, BlobInfo]:
+    return {blob.key: blob async for page in store.list(prefix) for blob in page.blobs}
