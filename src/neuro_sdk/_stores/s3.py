@@ -304,6 +304,7 @@ class _Reader:
             headers.append(("range", f"bytes={self._at}-{'' if self._stop is None else self._stop - 1}"))
         response = await self._store.open_range(self._connection, self._key, headers)
         if response.status == 416:
+            await self._connection.aclose()  # its connection may be the last one that the next request waits for
             self.info, self._response = await self._store.head(self._key), None
             return
         if len(headers) > bool(self._etag) and response.status != 206:

@@ -1,0 +1,129 @@
+"""The rows of buckets. Callers' look-ups go through the owner, so that nobody else's bucket is loaded by mistake; moves
+between states name the lease that they hold, so that whoever lost it changes nothing.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import asdict, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, RowMapping, Select, delete, insert, select, tuple_, update
+from sqlalchemy.exc import IntegrityError
+
+from neuro_buckets.errors import Conflict
+from neuro_buckets.models import Bucket, BucketState
+from neuro_buckets.repository.database import Database
+from neuro_buckets.repository.tables import buckets
+
+PAGE_ROWS = 500
+
+
+class BucketRows:
+    """Buckets as rows: what callers may see of them, and how they move between states."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def by_id(self, owner: str, bucket_id: str) -> Bucket | None:
+        """The owner's active bucket of this id."""
+        return await self._one(_visible_to(owner), buckets.c.id == bucket_id)
+
+    async def by_name(self, owner: str, org_name: str | None, project_name: str, name: str) -> Bucket | None:
+        """The owner's active bucket of this name in this project."""
+        return await self._one(
+            _visible_to(owner),
+            buckets.c.org_name == (org_name or ""),
+            buckets.c.project_name == project_name,
+            buckets.c.name == name,
+        )
+
+    async def pages(
+        self, owner: str, *, org_name: str | None = None, project_name: str | None = None
+    ) -> AsyncIterator[list[Bucket]]:
+        """The owner's active buckets, oldest first, a page at a time; no connection is held between two pages.
+
+        Without a project all of the owner's are meant, with one those of this project and org.
+        """
+        query = select(buckets).where(_visible_to(owner)).order_by(buckets.c.created_at, buckets.c.id).limit(PAGE_ROWS)
+        if project_name is not None:
+            query = query.where(buckets.c.project_name == project_name)
+        if project_name is not None or org_name is not None:
+            query = query.where(buckets.c.org_name == (org_name or ""))
+        page = await self._many(query)
+        while page:
+            yield page
+            if len(page) < PAGE_ROWS:
+                return
+            place = tuple_(buckets.c.created_at, buckets.c.id)
+            page = await self._many(query.where(place > (page[-1].created_at, page[-1].id)))
+
+    async def reserve(self, bucket: Bucket) -> None:
+        """Add a bucket in state `creating`. The unique index decides who wins a name.
+
+        Raises:
+            Conflict: the name is taken in this project.
+        """
+        values = asdict(bucket) | {"org_name": bucket.org_name or ""}
+        try:
+            async with self._database.write() as connection:
+                await connection.execute(insert(buckets).values(values))
+        except IntegrityError as error:
+            raise Conflict(
+                f"a bucket named {bucket.name!r} already exists in project {bucket.project_name!r}; choose another name"
+            ) from error
+
+    async def move(self, bucket: Bucket, state: BucketState, lease_until: datetime) -> Bucket | None:
+        """Change a bucket's state or renew its lease, and return it; None if it was moved since it was read."""
+        async with self._database.write() as connection:
+            moved = await connection.execute(
+                update(buckets).where(_as_seen(bucket)).values(state=state, lease_until=lease_until)
+            )
+        return replace(bucket, state=state, lease_until=lease_until) if moved.rowcount == 1 else None
+
+    async def remove(self, bucket: Bucket) -> bool:
+        """Remove the row; False if somebody else has moved it since."""
+        async with self._database.write() as connection:
+            removed = await connection.execute(delete(buckets).where(_as_seen(bucket)))
+        return removed.rowcount == 1
+
+    async def unsettled(self, *, lease_ended_by: datetime | None) -> list[Bucket]:
+        """A page of all owners' buckets between two states; None counts those with a running lease, too."""
+        query = select(buckets).where(buckets.c.state != BucketState.ACTIVE).order_by(buckets.c.lease_until)
+        if lease_ended_by is not None:
+            query = query.where(buckets.c.lease_until <= lease_ended_by)
+        return await self._many(query.limit(PAGE_ROWS))
+
+    async def unsettled_name(self, bucket: Bucket, *, lease_ended_by: datetime) -> Bucket | None:
+        """The abandoned bucket that keeps the owner from reserving this one's name."""
+        return await self._one(
+            buckets.c.owner == bucket.owner,
+            buckets.c.state != BucketState.ACTIVE,
+            buckets.c.lease_until <= lease_ended_by,
+            buckets.c.org_name == (bucket.org_name or ""),
+            buckets.c.project_name == bucket.project_name,
+            buckets.c.name == bucket.name,
+        )
+
+    async def _one(self, *conditions: ColumnElement[bool]) -> Bucket | None:
+        async with self._database.read() as connection:
+            row = (await connection.execute(select(buckets).where(*conditions))).mappings().one_or_none()
+        return None if row is None else _bucket(row)
+
+    async def _many(self, query: Select[tuple[Any, ...]]) -> list[Bucket]:
+        async with self._database.read() as connection:
+            return [_bucket(row) for row in (await connection.execute(query)).mappings()]
+
+
+def _visible_to(owner: str) -> ColumnElement[bool]:
+    return (buckets.c.owner == owner) & (buckets.c.state == BucketState.ACTIVE)
+
+
+def _as_seen(bucket: Bucket) -> ColumnElement[bool]:
+    """The row, if nobody has moved it since it was read."""
+    return (
+        (buckets.c.id == bucket.id) & (buckets.c.state == bucket.state) & (buckets.c.lease_until == bucket.lease_until)
+    )
+
+
+def _bucket(row: RowMapping) -> Bucket:
+    return Bucket(**{**row, "org_name": row["org_name"] or None, "state": BucketState(row["state"])})

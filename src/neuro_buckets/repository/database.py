@@ -1,0 +1,78 @@
+"""The connection to the database: how it is opened, and what a transaction is. Knows no table."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+from sqlalchemy import Connection, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DatabaseError, IntegrityError, InterfaceError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from neuro_buckets.errors import ServiceError
+
+BUSY_TIMEOUT_SECONDS = 30
+
+# WAL lets readers go on beside the one writer; FULL makes an acknowledged commit survive a power cut.
+_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
+
+
+class RepositoryError(ServiceError):
+    """The database does not take a statement now: it is locked for too long, its disk is full, its file is gone."""
+
+    status = 503
+
+
+class Database:
+    """A pool of connections, and the two kinds of transactions."""
+
+    def __init__(self, url: str) -> None:
+        # hide_parameters: a failing statement is logged, its values are not.
+        self._engine = create_async_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
+        self._writer = self._engine.execution_options(begin="BEGIN IMMEDIATE")
+        event.listen(self._engine.sync_engine, "connect", _set_up_connection)
+        event.listen(self._engine.sync_engine, "begin", _begin)
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that only reads."""
+        async with self._transaction(self._engine) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that takes the write lock at its start: taking it later could deadlock."""
+        async with self._transaction(self._writer) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _transaction(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        with _translated():
+            async with engine.begin() as connection:
+                yield connection
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._engine.dispose()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError:
+        raise  # the answer to a question that was asked with the statement
+    except (DatabaseError, InterfaceError) as error:
+        raise RepositoryError(f"the database does not answer: {error.orig}; try again in a moment") from error
+
+
+def _set_up_connection(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None  # the driver must not begin transactions of its own; `_begin` does
+    cursor = connection.cursor()
+    for pragma in _PRAGMAS:
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql(str(connection.get_execution_options().get("begin", "BEGIN")))

@@ -1,0 +1,55 @@
+"""The tables as the code of today sees them; how a database gets there is in `migrations/`."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import Boolean, Column, DateTime, Dialect, Index, MetaData, String, Table, TypeDecorator
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A time with its zone. SQLite keeps none, so all are stored as UTC."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - fixed
+        """To UTC."""
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - fixed
+        """With its zone again."""
+        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+
+
+metadata = MetaData()
+
+buckets = Table(
+    "buckets",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("name", String(64), nullable=True),
+    Column("owner", String(64), nullable=False),
+    Column("org_name", String(64), nullable=False),  # '' for none: NULLs are never equal in a unique index
+    Column("project_name", String(64), nullable=False),
+    Column("provider", String(32), nullable=False),
+    Column("provider_name", String(255), nullable=False, unique=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("imported", Boolean, nullable=False),
+    Column("public", Boolean, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("lease_until", UtcDateTime, nullable=False),
+)
+# Unnamed buckets (NULL) do not meet in this index, and need not.
+Index("uq_buckets_name", buckets.c.org_name, buckets.c.project_name, buckets.c.name, unique=True)
+Index("ix_buckets_owner", buckets.c.owner, buckets.c.created_at, buckets.c.id)
+Index("ix_buckets_state", buckets.c.state, buckets.c.lease_until)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("user", String(64), nullable=False),
+    Column("label", String(64), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("revoked_at", UtcDateTime, nullable=True),
+)

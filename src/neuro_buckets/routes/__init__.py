@@ -1,0 +1,1 @@
+"""HTTP on one side, services on the other: reads requests, writes answers, decides nothing."""

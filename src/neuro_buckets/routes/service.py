@@ -1,0 +1,100 @@
+"""The endpoints about the service itself: what clients ask for before anything else, and whether it is well."""
+
+import asyncio
+from collections.abc import Coroutine
+
+import structlog
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import PlainTextResponse
+
+from neuro_buckets.auth import AUDIENCE
+from neuro_buckets.config import ServiceConfig
+from neuro_buckets.errors import ServiceError
+from neuro_buckets.models import NO_ORG
+from neuro_buckets.routes.buckets import BUCKETS_PATH
+from neuro_buckets.routes.context import Caller, InContext, User
+from neuro_buckets.routes.errors import RETRY_AFTER_SECONDS
+from neuro_buckets.schemas import ClusterOut, ConfigOut, HealthOut, ProjectOut
+
+HEALTH_PATH = "/api/v1/health"
+CHECK_SECONDS = 5.0
+
+log = structlog.get_logger(__name__)
+router = APIRouter(tags=["service"])
+
+
+@router.get("/api/v1/config", response_model_exclude_none=True)
+async def get_config(request: Request, context: InContext, caller: Caller) -> ConfigOut:
+    """What a client needs to know to begin; who sends a valid token also learns the cluster."""
+    config = context.config
+    base = config.public_url or str(request.base_url).rstrip("/")
+    return ConfigOut(
+        authorized=caller is not None,
+        auth_url=f"{base}/authorize",
+        token_url=f"{base}/oauth/token",
+        logout_url=f"{base}/logout",
+        client_id="neuro",
+        audience=AUDIENCE,
+        headless_callback_url=f"{base}/oauth/show-code",
+        clusters=None if caller is None else [_cluster(config, base)],
+        projects=None if caller is None else [_project(config, caller)],
+    )
+
+
+@router.get(HEALTH_PATH)
+async def get_health(context: InContext, response: Response) -> HealthOut:
+    """Whether the service can work: 503 when something that it needs does not answer."""
+    database = await _answers("database", context.repository.check())
+    provider = await _answers("provider", context.provider.check())
+    well = database and provider
+    if not well:
+        response.status_code = 503
+        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return HealthOut(
+        status="ok" if well else "unavailable",
+        database="ok" if database else "unavailable",
+        provider="ok" if provider else "unavailable",
+    )
+
+
+@router.get("/ping", response_class=PlainTextResponse)
+@router.get("/api/v1/ping", response_class=PlainTextResponse)
+async def ping() -> str:
+    """Whether anybody is there."""
+    return "Pong"
+
+
+@router.get("/api/v1/secured-ping", response_class=PlainTextResponse)
+async def secured_ping(_user: User) -> str:
+    """Whether the token is good."""
+    return "Secured Pong"
+
+
+def _cluster(config: ServiceConfig, base: str) -> ClusterOut:
+    return ClusterOut(
+        name=config.cluster_name,
+        registry_url=base,
+        storage_url=base,
+        users_url=base,
+        monitoring_url=base,
+        secrets_url=base,
+        disks_url=base,
+        buckets_url=base + BUCKETS_PATH,
+        resource_pool_types=[],
+        resource_presets=[],
+        orgs=[NO_ORG],
+    )
+
+
+def _project(config: ServiceConfig, user: str) -> ProjectOut:
+    return ProjectOut(name=user, cluster_name=config.cluster_name, org_name=NO_ORG, role="owner")
+
+
+async def _answers(what: str, check: Coroutine[None, None, None]) -> bool:
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            await check
+    except (ServiceError, TimeoutError) as error:
+        log.warning("not well", what=what, reason=str(error) or f"no answer in {CHECK_SECONDS} s")
+        return False
+    return True

@@ -1,0 +1,156 @@
+"""What goes over the wire: the bodies and queries that are accepted, and exactly the fields that are answered."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, field_serializer
+
+from neuro_buckets.models import NO_ORG, Bucket
+
+SIGNED_URL_MAX_SECONDS = 604_800
+
+
+class _In(BaseModel):
+    """What a caller sends: a field that is not known is a mistake worth telling."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class _Out(BaseModel):
+    """What is answered."""
+
+
+class ScopeQuery(_In):
+    """Where a name is looked up: newer clients send an org and a project, older ones at most an owner."""
+
+    owner: str | None = None
+    org_name: str | None = None
+    project_name: str | None = None
+
+
+class PathQuery(_In):
+    """`[org/]project/bucket[/key]`, decoded."""
+
+    path: str
+
+
+class BucketCreate(_In):
+    """A bucket to make; older clients send no project."""
+
+    name: str | None = None
+    org_name: str | None = None
+    project_name: str | None = None
+
+
+class SignUrl(_In):
+    """The blob to make a signed URL for."""
+
+    key: str = Field(min_length=1)
+    expires_in_sec: StrictInt = Field(default=3600, ge=1, le=SIGNED_URL_MAX_SECONDS)
+
+
+class BucketOut(_Out):
+    """A bucket as every client reads it."""
+
+    id: str
+    name: str | None
+    owner: str
+    org_name: str | None
+    project_name: str
+    provider: str
+    created_at: datetime
+    imported: bool
+    public: bool
+
+    @classmethod
+    def of(cls, bucket: Bucket, asked_org: str | None) -> "BucketOut":
+        """The bucket, for a caller who named the org `asked_org`.
+
+        The released clients compare the org in an answer with their own as text, and theirs is `NO_ORG` where there is
+        none: so who says `NO_ORG` hears it, and everybody else hears null.
+        """
+        org_name = NO_ORG if bucket.org_name is None and asked_org == NO_ORG else bucket.org_name
+        return cls(
+            id=bucket.id,
+            name=bucket.name,
+            owner=bucket.owner,
+            org_name=org_name,
+            project_name=bucket.project_name,
+            provider=bucket.provider,
+            created_at=bucket.created_at,
+            imported=bucket.imported,
+            public=bucket.public,
+        )
+
+    @field_serializer("created_at")
+    def _with_offset(self, time: datetime) -> str:
+        return time.isoformat()  # `+00:00`: older clients' parsers know no `Z`
+
+
+class CredentialsOut(_Out):
+    """Temporary credentials for one bucket, with its name at the provider."""
+
+    bucket_id: str
+    provider: str
+    read_only: bool
+    credentials: Mapping[str, str] = Field(repr=False)
+
+
+class SignedUrlOut(_Out):
+    """A URL that opens one blob for anyone who has it."""
+
+    url: str = Field(repr=False)
+
+
+class ErrorOut(_Out):
+    """Every refusal: a message for a person, and a word for a program."""
+
+    error: str
+    code: str
+
+
+class HealthOut(_Out):
+    """Whether the service can work, and which half of it cannot."""
+
+    status: str
+    database: str
+    provider: str
+
+
+class ClusterOut(_Out):
+    """The one cluster that this service is. Clients require every address, also of services that are not here."""
+
+    name: str
+    registry_url: str
+    storage_url: str
+    users_url: str
+    monitoring_url: str
+    secrets_url: str
+    disks_url: str
+    buckets_url: str
+    resource_pool_types: list[str]
+    resource_presets: list[str]
+    orgs: list[str]
+
+
+class ProjectOut(_Out):
+    """A project that the caller is in."""
+
+    name: str
+    cluster_name: str
+    org_name: str
+    role: str
+
+
+class ConfigOut(_Out):
+    """What a client asks for first. Users log in with a token, so the addresses of a browser's login lead nowhere."""
+
+    authorized: bool
+    auth_url: str
+    token_url: str
+    logout_url: str
+    client_id: str
+    audience: str
+    headless_callback_url: str
+    clusters: list[ClusterOut] | None = None
+    projects: list[ProjectOut] | None = None

@@ -1,0 +1,1 @@
+"""The rules of the control plane: who may do what to which bucket, and how it stays true through crashes."""

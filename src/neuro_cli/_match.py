@@ -1,0 +1,23 @@
+"""Wildcards in the addresses of blobs: `blob:bucket/**/*.txt`, in quotes so that the shell leaves them alone."""
+
+import errno
+from collections.abc import AsyncIterator
+
+from neuro_sdk import BucketEntry, Client
+
+from ._address import Address
+
+
+async def matches(client: Client, pattern: Address) -> AsyncIterator[BucketEntry]:
+    """The blobs and folders that match, as they are found.
+
+    Raises:
+        FileNotFoundError: at the end, if there were none.
+    """
+    found = False
+    async with client.buckets.glob_blobs(pattern.url) as entries:
+        async for entry in entries:
+            found = True
+            yield entry
+    if not found:
+        raise FileNotFoundError(errno.ENOENT, "nothing matches", pattern.text)

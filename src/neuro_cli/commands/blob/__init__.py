@@ -1,0 +1,24 @@
+"""`neuro blob`: the list of its commands; each is in a file of its own beside this one."""
+
+from neuro_cli._group import Lazy, LazyGroup
+
+_HERE = "neuro_cli.commands.blob"
+
+blob = LazyGroup(
+    name="blob",
+    help="""Buckets and the blobs in them.
+
+    A blob's address is blob:BUCKET/KEY for your own bucket, blob:/OWNER/BUCKET/KEY for somebody else's. Put it
+    in quotes where it holds a space, '?', '#', '*' or '['.
+    """,
+    lazy={
+        "mkbucket": Lazy(f"{_HERE}.mkbucket:mkbucket", "Make a bucket."),
+        "lsbucket": Lazy(f"{_HERE}.lsbucket:lsbucket", "List buckets."),
+        "statbucket": Lazy(f"{_HERE}.statbucket:statbucket", "Show everything about one bucket."),
+        "rmbucket": Lazy(f"{_HERE}.rmbucket:rmbucket", "Remove buckets."),
+        "ls": Lazy(f"{_HERE}.ls:ls", "List blobs, or your buckets."),
+        "cp": Lazy(f"{_HERE}.cp:cp", "Copy files to blobs, and blobs to files."),
+        "rm": Lazy(f"{_HERE}.rm:rm", "Remove blobs."),
+        "sign-url": Lazy(f"{_HERE}.sign_url:sign_url", "Make a link to a blob that works without logging in."),
+    },
+)

@@ -1,0 +1,28 @@
+"""`neuro blob statbucket`."""
+
+import click
+
+from neuro_cli import _options, _output, _show
+from neuro_cli._address import bucket_name
+from neuro_cli._session import with_client
+from neuro_sdk import Client
+
+
+@click.command()
+@click.argument("bucket")
+@_options.cluster
+@_options.owner
+@_options.as_json
+def statbucket(bucket: str, cluster_name: str | None, bucket_owner: str | None, as_json: bool) -> None:
+    """Show everything about BUCKET, given by name or id."""
+    name = bucket_name(bucket)
+
+    async def act(client: Client) -> None:
+        found = await client.buckets.get(name, cluster_name, bucket_owner)
+        if as_json:
+            _output.data_json(_show.bucket_json(client, found))
+        else:
+            for line in _show.bucket_lines(client, found):
+                _output.data(line)
+
+    with_client(act)

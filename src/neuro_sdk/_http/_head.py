@@ -1,0 +1,105 @@
+"""The heads of requests and answers, without I/O: building the one strictly, reading the other only when asked."""
+
+import functools
+import re
+from collections.abc import Iterable, Iterator
+
+from neuro_sdk._errors import IllegalArgumentError
+
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_TARGET = re.compile(r"/[!\"$-~]*")
+_OURS = frozenset({"host", "content-length", "transfer-encoding", "connection"})
+_WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
+
+
+def build_head(
+    method: str, target: str, host: str, headers: Iterable[tuple[str, str]], body_bytes: int, *, prefix: str = ""
+) -> bytes:
+    """The request line and headers. `prefix` is what a proxy wants before the target.
+
+    Raises:
+        IllegalArgumentError: a method, target, header name or value that cannot be sent as it is, or a header that only
+            the client sets. Values and queries are not shown, they may be secret.
+    """
+    if not _TARGET.fullmatch(target):
+        shown = target.partition("?")[0]
+        raise IllegalArgumentError(
+            f"the target {shown!r} must begin with / and be percent-encoded, without spaces, controls or #"
+        )
+    length = f"Content-Length: {body_bytes}\r\n" if body_bytes or method not in _WITHOUT_BODY else ""
+    text = f"{_method(method)} {prefix}{target} HTTP/1.1\r\nHost: {host}\r\n{_fields(headers)}{length}\r\n"
+    return text.encode("latin-1")
+
+
+def build_connect_head(authority: str, headers: Iterable[tuple[str, str]]) -> bytes:
+    """The head that asks a proxy for a tunnel to `authority`, a host and port."""
+    return f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n{_fields(headers)}\r\n".encode("latin-1")
+
+
+def _fields(headers: Iterable[tuple[str, str]]) -> str:
+    lines = []
+    for name, value in headers:
+        if not _VALUE.fullmatch(value):
+            raise IllegalArgumentError(
+                f"the value of the header {name!r} holds a control or a character outside latin-1"
+            )
+        lines.append(f"{_field_name(name)}: {value}\r\n")
+    return "".join(lines)
+
+
+@functools.lru_cache(maxsize=64)
+def _method(method: str) -> str:
+    if not _TOKEN.fullmatch(method):
+        raise IllegalArgumentError(f"{method!r} is not a method of HTTP")
+    return method
+
+
+@functools.lru_cache(maxsize=512)
+def _field_name(name: str) -> str:
+    if not _TOKEN.fullmatch(name):
+        raise IllegalArgumentError(f"{name!r} is not the name of a header")
+    if name.lower() in _OURS:
+        raise IllegalArgumentError(f"the header {name!r} is set by the client itself: leave it out")
+    return name
+
+
+class Headers:
+    """The headers of an answer, read on first use. Case does not matter; values of one name are joined by ", "."""
+
+    __slots__ = ("_fields", "_raw")
+
+    def __init__(self, raw: bytes) -> None:
+        self._raw = raw
+        self._fields: dict[str, str] | None = None
+
+    def get(self, name: str, default: str | None = None) -> str | None:
+        """The value of `name`, or `default`."""
+        return self._read().get(name.lower(), default)
+
+    def items(self) -> Iterable[tuple[str, str]]:
+        """Names in lower case, with their values, in the order of the answer."""
+        return self._read().items()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read())
+
+    def __len__(self) -> int:
+        return len(self._read())
+
+    def __contains__(self, name: str) -> bool:
+        return name.lower() in self._read()
+
+    def __repr__(self) -> str:
+        return f"Headers({', '.join(self)})"
+
+    def _read(self) -> dict[str, str]:
+        if self._fields is None:
+            fields: dict[str, str] = {}
+            for line in self._raw.decode("latin-1").split("\r\n"):
+                name, _, value = line.partition(":")
+                if name:
+                    name, value = name.lower(), value.strip(" \t")
+                    fields[name] = f"{fields[name]}, {value}" if name in fields else value
+            self._fields = fields
+        return self._fields
