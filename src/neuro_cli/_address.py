@@ -135,20 +135,33 @@ def bucket_name(text: str) -> str:
     return text
 
 
-def shown(client: Client, bucket: Bucket, key: str = "") -> str:
-    """The shortest address for the one who is logged in. Typed again, it means this very blob, whatever its key."""
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who reads what is printed, and so needs no telling who and where that is."""
+
+    user: str
+    cluster: str
+
+
+async def reader_of(client: Client) -> Reader:
+    """The one who is logged in, in the current cluster."""
+    return Reader(client.username, await client.cluster_name())
+
+
+def shown(reader: Reader, bucket: Bucket, key: str = "") -> str:
+    """The shortest address for this reader. Typed again, it means this very blob, whatever its key."""
     name = bucket.name or bucket.id
     owner = bucket.project_name or bucket.owner
-    if bucket.org_name or bucket.cluster_name != client.cluster_name:
+    if bucket.org_name or bucket.cluster_name != reader.cluster:
         head = str(bucket.uri)
     else:
-        head = f"blob:{name}" if owner == client.username else f"blob:/{owner}/{name}"
+        head = f"blob:{name}" if owner == reader.user else f"blob:/{owner}/{name}"
     return f"{head}/{''.join(map(_escaped, key))}" if key else head
 
 
-def shown_entry(client: Client, entry: BucketEntry) -> str:
+def shown_entry(reader: Reader, entry: BucketEntry) -> str:
     """The same for something that a listing shows."""
-    return shown(client, entry.bucket, entry.key)
+    return shown(reader, entry.bucket, entry.key)
 
 
 async def locate(client: Client, address: Address) -> tuple[Bucket, str]:

@@ -62,12 +62,24 @@ class Copy:
             await self._download_to_stdout(sources[0])
         else:
             self._into = await self._is_directory()
-            if not self._into and (len(sources) > 1 or self._is_pattern(sources[0])):
-                error = click.UsageError(f"several sources need a directory to go to, and {self.dest.text} is none")
-                raise advise(error, f"{self.dest.text}/")
+            if not self._into:
+                await self._check_single(sources)
             async with counted(self.client, sources, self.progress, enabled=not (self.update or self.continue_)):
                 await for_each(sources, self._copy, at_once=AT_ONCE)
         self.progress.raise_for_failures()
+
+    async def _check_single(self, sources: list[Address]) -> None:
+        count = len(sources)
+        if self._is_pattern(sources[0]):
+            async with aclosing(matches(self.client, sources[0])) as found:
+                async for _ in found:
+                    count += 1
+                    if count > len(sources) + 1:
+                        break
+            count -= 1
+        if count > 1:
+            error = click.UsageError(f"several sources need a directory to go to, and {self.dest.text} is none")
+            raise advise(error, f"{self.dest.text}/")
 
     async def _copy(self, source: Address) -> None:
         if source.path is not None:
@@ -80,7 +92,7 @@ class Copy:
 
     async def _upload(self, source: Address, path: Path) -> None:
         target = self._target(source.name, source.text)
-        if not path.is_dir():  # noqa: ASYNC240 - one look at the disk, as the SDK takes too
+        if not path.is_dir():
             await self.client.buckets.upload_file(source.url, target, update=self.update, progress=self.progress)
         elif self.recursive:
             with self._told():
@@ -89,7 +101,7 @@ class Copy:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), source.text)
 
     async def _download_entry(self, entry: BucketEntry) -> None:
-        text = _address.shown_entry(self.client, entry)
+        text = _address.shown_entry(await _address.reader_of(self.client), entry)
         if entry.is_dir() and not self.recursive:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), text)
         await self._download(entry.uri, entry.name, text, is_folder=entry.is_dir())

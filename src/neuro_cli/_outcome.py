@@ -4,7 +4,7 @@ What an exception means is `_errors`'; here is only the order in which things ar
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import click
 
@@ -14,9 +14,14 @@ from . import _errors, _output
 def conclude(arguments: Sequence[str]) -> int:
     """Run `neuro ARGUMENTS`; returns the exit code."""
     _output.prepare()
+    code = _guarded(lambda: _run(arguments))
+    # What a failing command wrote before is data too, and may itself not arrive.
+    return _guarded(_output.flush) or code
+
+
+def _guarded(act: Callable[[], int]) -> int:
     try:
-        code = _run(arguments)
-        _output.flush()
+        return act()
     except _output.OutputClosedError:
         _output.let_go_of_stdout()
         return 0
@@ -25,7 +30,6 @@ def conclude(arguments: Sequence[str]) -> int:
         return _errors.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - this is where every error ends
         return report(error)
-    return code
 
 
 def report(error: Exception) -> int:

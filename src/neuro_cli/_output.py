@@ -40,10 +40,11 @@ def data_bytes(chunk: bytes) -> None:
         sys.stdout.buffer.write(chunk)
 
 
-def flush() -> None:
-    """Hand over what is buffered; until then nothing is known to have arrived."""
+def flush() -> int:
+    """Hand over what is buffered; until then nothing is known to have arrived. 0, as an exit code."""
     with _stdout_faults():
         sys.stdout.flush()
+    return 0
 
 
 def note(text: str) -> None:

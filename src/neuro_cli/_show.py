@@ -2,13 +2,14 @@
 
 from datetime import datetime
 
-from neuro_sdk import Bucket, BucketEntry, Client
+from neuro_sdk import Bucket, BucketEntry
 
 from . import _address, _format
+from ._address import Reader
 from ._output import JsonValue
 
 
-def bucket_json(client: Client, bucket: Bucket) -> dict[str, JsonValue]:
+def bucket_json(reader: Reader, bucket: Bucket) -> dict[str, JsonValue]:
     """Everything about a bucket."""
     return {
         "id": bucket.id,
@@ -21,17 +22,17 @@ def bucket_json(client: Client, bucket: Bucket) -> dict[str, JsonValue]:
         "created_at": _moment(bucket.created_at),
         "imported": bucket.imported,
         "public": bucket.public,
-        "address": _address.shown(client, bucket),
+        "address": _address.shown(reader, bucket),
         "uri": str(bucket.uri),
     }
 
 
-def bucket_lines(client: Client, bucket: Bucket) -> list[str]:
+def bucket_lines(reader: Reader, bucket: Bucket) -> list[str]:
     """Everything about a bucket, for people."""
     pairs = [
         ("Id", bucket.id),
         ("Name", bucket.name),
-        ("Address", _address.shown(client, bucket)),
+        ("Address", _address.shown(reader, bucket)),
         ("Owner", bucket.owner),
         ("Cluster", bucket.cluster_name),
         ("Org", bucket.org_name),
@@ -44,7 +45,7 @@ def bucket_lines(client: Client, bucket: Bucket) -> list[str]:
     return _format.facts([(name, value) for name, value in pairs if value is not None])
 
 
-def bucket_table(client: Client, buckets: list[Bucket], *, long: bool) -> list[str]:
+def bucket_table(reader: Reader, buckets: list[Bucket], *, long: bool) -> list[str]:
     """One line a bucket under a header, in the order of their ids."""
     header = ["Id", "Name", "Provider", "Address"] + (
         ["Owner", "Org", "Project", "Created at", "Public"] if long else []
@@ -52,7 +53,7 @@ def bucket_table(client: Client, buckets: list[Bucket], *, long: bool) -> list[s
     rows = []
     for bucket in sorted(buckets, key=lambda bucket: bucket.id):
         provider = bucket.provider.value + (" (imported)" if bucket.imported else "")
-        row = [bucket.id, bucket.name or "", provider, _address.shown(client, bucket)]
+        row = [bucket.id, bucket.name or "", provider, _address.shown(reader, bucket)]
         if long:
             row += [bucket.owner, bucket.org_name or "", bucket.project_name or "", _format.date(bucket.created_at)]
             row.append(_yes(bucket.public))
@@ -60,7 +61,7 @@ def bucket_table(client: Client, buckets: list[Bucket], *, long: bool) -> list[s
     return _format.table(header, rows)
 
 
-def entry_json(client: Client, entry: BucketEntry) -> dict[str, JsonValue]:
+def entry_json(reader: Reader, entry: BucketEntry) -> dict[str, JsonValue]:
     """Everything about a blob or a folder."""
     return {
         "type": "dir" if entry.is_dir() else "obj",
@@ -69,7 +70,7 @@ def entry_json(client: Client, entry: BucketEntry) -> dict[str, JsonValue]:
         "size": entry.size,
         "created_at": _moment(entry.created_at),
         "modified_at": _moment(entry.modified_at),
-        "address": _address.shown(client, entry.bucket, entry.key),
+        "address": _address.shown(reader, entry.bucket, entry.key),
         "uri": str(entry.uri),
     }
 

@@ -26,7 +26,6 @@ from ._errors import (
     IllegalArgumentError,
     NDJSONError,
     NeuroError,
-    ResourceNotFound,
     ServerNotAvailable,
     ServerTimeout,
 )
@@ -38,7 +37,7 @@ _ERRORS: Mapping[int, type[NeuroError]] = {
     400: IllegalArgumentError,
     401: AuthenticationError,
     403: AuthorizationError,
-    404: ResourceNotFound,
+    404: BucketNotFound,
     405: ClientError,
     409: Conflict,
     413: IllegalArgumentError,
@@ -197,12 +196,8 @@ class Api:
         if not id_or_name or id_or_name in {".", ".."}:
             raise IllegalArgumentError(f"{id_or_name!r} is no bucket: give its id or name")
         url = URL(f"{cluster.buckets_url}/buckets/{quote(id_or_name, safe='')}{tail}", encoded=True)
-        try:
-            return await self._call(
-                method, url, query=scope.query(), body=body, what=f"bucket {id_or_name!r}", again=again
-            )
-        except ResourceNotFound as error:
-            raise BucketNotFound(*error.args) from error
+        what = f"bucket {id_or_name!r}"
+        return await self._call(method, url, query=scope.query(), body=body, what=what, again=again)
 
     async def _call(
         self,

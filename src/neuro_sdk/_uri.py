@@ -8,6 +8,7 @@ Whether the first part of a complete address is an org only the control plane kn
 `key_in` splits them once the bucket is known.
 """
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,9 +17,10 @@ from urllib.parse import quote, unquote_to_bytes
 
 from yarl import URL
 
-from ._errors import IllegalArgumentError
+from ._errors import ArgumentTypeError, IllegalArgumentError
 
 _KEY_SAFE = "/-._~!$&'()*+,;=:@"
+_OWNER_AND_BUCKET = re.compile("[^/]+/[^/]")
 _SLASH_BEFORE_DOTS = re.compile(r"/(?=\.{1,2}(?:/|$))")
 
 
@@ -50,43 +52,39 @@ def parse_blob(uri: URL, cluster: str, owner: str, org: str | None = None) -> Bl
         IllegalArgumentError: another scheme, a query or fragment, a user or port, no bucket.
     """
     if not isinstance(uri, URL):
-        raise IllegalArgumentError(
-            f"a blob address must be a yarl.URL, not {type(uri).__name__}: URL('blob:bucket/key')"
-        )
-    if uri.scheme != "blob":
-        raise IllegalArgumentError(f"Invalid scheme '{uri.scheme}:' (only 'blob:' is allowed) in {str(uri)!r}")
-    _refuse_extras(uri)
-    path = _decode(uri.raw_path, uri)
+        raise ArgumentTypeError(f"a blob address must be a yarl.URL, not {type(uri).__name__}: URL('blob:bucket/key')")
+    _check(uri, "blob")
+    try:
+        path = unquote_to_bytes(uri.raw_path).decode()
+    except UnicodeDecodeError as error:
+        raise IllegalArgumentError(f"{_shown(uri)} does not decode to UTF-8: a key is text") from error
     if uri.raw_host is not None:
         host_cluster, path = uri.host or "", path.removeprefix("/")
-        wanted = "[org/]owner/bucket"
-        complete = path.count("/") >= 1 and not path.startswith("/")
-    else:
-        host_cluster = cluster
-        if path.startswith("~"):
-            raise IllegalArgumentError(
-                f"Cannot expand a user in {str(uri)!r}: write blob:/owner/bucket/key for another's bucket"
-            )
-        if path.startswith("/"):
-            path, wanted = path[1:], "owner/bucket"
-            complete = path.count("/") >= 1 and not path.startswith("/")
-        else:
-            complete, wanted = bool(path) and not path.startswith("/"), "bucket"
-            path = f"{owner}/{path}"
-        if org:
-            path = f"{org}/{path}"
-    if not complete:
+        form = "blob://cluster/[org/]owner/bucket/key"
+    elif path.startswith("/"):
+        host_cluster, path = cluster, path[1:]
+        form = "blob:/owner/bucket/key"
+    elif path.startswith("~"):
         raise IllegalArgumentError(
-            f"{str(uri)!r} names no bucket: write {wanted} after 'blob:', as in blob:my-bucket/key"
+            f"Cannot expand a user in {_shown(uri)}: write blob:/owner/bucket/key for another's bucket"
         )
-    return BlobAddress(host_cluster, path)
+    else:
+        host_cluster, path = cluster, f"{owner}/{path}"
+        form = "blob:bucket/key"
+    if not _OWNER_AND_BUCKET.match(path):
+        raise IllegalArgumentError(f"{_shown(uri)} names no bucket: write {form}")
+    return BlobAddress(host_cluster, f"{org}/{path}" if org and uri.raw_host is None else path)
 
 
 def blob_uri(cluster: str, org: str | None, owner: str, bucket: str, key: str) -> URL:
-    """The complete address of a key, or of the bucket when the key is empty. Parsing it gives exactly the key again."""
+    """The complete address of a key, or of the bucket when the key is empty. Parsing it gives exactly the key again.
+
+    A key with a lone surrogate, which no storage can keep, has an address too: it can be shown, and parsing refuses it.
+    """
     head = "/".join(quote(part, safe="") for part in (org, owner, bucket) if part)
     # A URL with a host loses its `.` and `..` segments to every parser that normalises; behind an encoded slash they survive.
-    tail = _SLASH_BEFORE_DOTS.sub("%2F", "/" + quote(key, safe=_KEY_SAFE)) if key else ""
+    quoted = quote(key, safe=_KEY_SAFE, errors="surrogatepass")
+    tail = _SLASH_BEFORE_DOTS.sub("%2F", f"/{quoted}") if key else ""
     return URL(f"blob://{cluster}/{head}{tail}", encoded=True)
 
 
@@ -99,50 +97,50 @@ def key_in_bucket(uri: URL, cluster: str, org: str | None, owner: str, names: It
     address = parse_blob(uri, cluster, owner, org)
     key = address.key_in(org, owner, names) if address.cluster == cluster else None
     if key is None:
-        raise IllegalArgumentError(f"{str(uri)!r} is not in the bucket {str(next(n for n in names if n))!r}")
+        raise IllegalArgumentError(f"{_shown(uri)} is not in the bucket {next(n for n in names if n)!r}")
     return key
 
 
 def local_path(uri: URL) -> Path:
     """The local path of a `file:` address; relative ones are taken from the working directory. Symlinks stay as they are.
 
+    Bytes that are no UTF-8 are bytes of the file name, as everywhere in Python.
+
     Raises:
         IllegalArgumentError: another scheme, a host, a query or fragment, a `~`.
     """
     if not isinstance(uri, URL):
-        raise IllegalArgumentError(f"a local address must be a yarl.URL, not {type(uri).__name__}: URL('file:///path')")
-    if uri.scheme != "file":
-        raise IllegalArgumentError(f"Invalid scheme '{uri.scheme}:' (only 'file:' is allowed) in {str(uri)!r}")
-    _refuse_extras(uri)
+        raise ArgumentTypeError(f"a local address must be a yarl.URL, not {type(uri).__name__}: URL('file:///path')")
+    _check(uri, "file")
     if uri.raw_host:
-        raise IllegalArgumentError(f"{str(uri)!r} names a host: local files are file:///path or file:relative/path")
-    path = _decode(uri.raw_path, uri)
+        raise IllegalArgumentError(f"{_shown(uri)} names a host: local files are file:///path or file:relative/path")
+    path = os.fsdecode(unquote_to_bytes(uri.raw_path))
     if path.startswith("~"):
-        raise IllegalArgumentError(f"Cannot expand a user in {str(uri)!r}: write the whole path")
+        raise IllegalArgumentError(f"Cannot expand a user in {_shown(uri)}: write the whole path")
     if "\0" in path:
-        raise IllegalArgumentError(f"{str(uri)!r} holds a NUL, which no file name can")
+        raise IllegalArgumentError(f"{_shown(uri)} holds a NUL, which no file name can")
     return Path.cwd() / path
 
 
 def file_uri(path: str | Path) -> URL:
     """The address of an absolute local path."""
-    return URL("file://" + quote(str(path).encode("utf-8", "surrogateescape"), safe=_KEY_SAFE), encoded=True)
+    return URL("file://" + quote(os.fsencode(path), safe=_KEY_SAFE), encoded=True)
 
 
-def _refuse_extras(uri: URL) -> None:
-    shown = repr(str(uri))
+def _check(uri: URL, scheme: str) -> None:
+    if uri.scheme != scheme:
+        raise IllegalArgumentError(f"Invalid scheme '{uri.scheme}:' (only '{scheme}:' is allowed) in {_shown(uri)}")
     if uri.raw_user is not None or uri.raw_password is not None or uri.explicit_port is not None:
+        raise IllegalArgumentError(f"an address holds no user, password or port: {_shown(uri)}")
+    if uri.raw_query_string:
         raise IllegalArgumentError(
-            f"an address holds no user, password or port: {str(uri.with_user(None))!r}" if uri.raw_host else shown
+            f"an address has no query, use %3F instead of '?': {_shown(uri)[:-1]}%3F{uri.raw_query_string}'"
         )
-    if "?" in str(uri):
-        raise IllegalArgumentError(f"an address has no query, use %3F instead of '?': {shown}")
-    if "#" in str(uri):
-        raise IllegalArgumentError(f"an address has no fragment, use %23 instead of '#': {shown}")
+    if uri.raw_fragment:
+        raise IllegalArgumentError(f"an address has no fragment, use %23 instead of '#': {_shown(uri)}")
 
 
-def _decode(raw_path: str, uri: URL) -> str:
-    try:
-        return unquote_to_bytes(raw_path).decode()
-    except UnicodeDecodeError as error:
-        raise IllegalArgumentError(f"{str(uri)!r} does not decode to UTF-8: a key is text") from error
+def _shown(uri: URL) -> str:
+    # Only what an address may hold: a password, or the signature in the query of a signed URL, is for no message.
+    authority = "" if uri.raw_host is None else f"//{uri.raw_host}"
+    return repr(f"{uri.scheme}:{authority}{uri.raw_path}" if uri.scheme else uri.raw_path)

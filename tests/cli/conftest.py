@@ -2,7 +2,6 @@
 
 import json
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,23 +37,23 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     data = tmp_path_factory.mktemp("data")
     ready = data / "ready.json"
     log = data / "up.log"
-    with log.open("wb") as output:
-        process = program.start(
-            ["up", "--data", str(data), "--port", "0"], stdout=output.fileno(), stderr=subprocess.STDOUT
-        )
-        try:
-            deadline = time.monotonic() + 60
-            while not ready.exists():
-                if process.poll() is not None or time.monotonic() > deadline:
-                    pytest.fail(f"the service does not start:\n{log.read_text()}")
-                time.sleep(0.05)
-            values = json.loads(ready.read_text())
-            done = program.run("login", "--ready", str(ready))
-            assert done.returncode == 0, done.stderr
-            yield Running(program, ready, values["url"], values["token"], values["user"])
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(timeout=30)
+    with (
+        log.open("wb") as output,
+        program.started(
+            "up", "--data", str(data), "--port", "0", stdout=output.fileno(), stderr=output.fileno()
+        ) as process,
+    ):
+        deadline = time.monotonic() + 60
+        while not ready.exists():
+            if process.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"the service does not start:\n{log.read_text()}")
+            time.sleep(0.05)
+        values = json.loads(ready.read_text())
+        done = program.run("login", "--ready", str(ready))
+        assert done.returncode == 0, done.stderr
+        yield Running(program, ready, values["url"], values["token"], values["user"])
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=30)
 
 
 _numbers = count(1)

@@ -3,7 +3,8 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 COMMAND = (sys.executable, "-c", "import sys; from neuro_cli.main import main; sys.exit(main())")
@@ -50,6 +51,16 @@ class Program:
             command, input=stdin, env=self.environ(), cwd=self.cwd, capture_output=True, timeout=60, check=False
         )
 
-    def start(self, arguments: Sequence[str], **streams: int) -> subprocess.Popen[bytes]:
-        """Start it, and leave it running."""
-        return subprocess.Popen([*COMMAND, *arguments], env=self.environ(), cwd=self.cwd, **streams)  # type: ignore[call-overload, no-any-return] # typeshed lists each stream
+    @contextmanager
+    def started(
+        self, *arguments: str, stdin: int | None = None, stdout: int | None = None, stderr: int | None = subprocess.PIPE
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """Start it and go on; it does not outlive the body."""
+        with subprocess.Popen(
+            [*COMMAND, *arguments], env=self.environ(), cwd=self.cwd, stdin=stdin, stdout=stdout, stderr=stderr
+        ) as process:
+            try:
+                yield process
+            finally:
+                if process.poll() is None:
+                    process.kill()

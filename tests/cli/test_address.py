@@ -3,8 +3,6 @@
 import datetime as dt
 import string
 from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 
 import click
 import pytest
@@ -12,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neuro_cli import _address
-from neuro_sdk import Bucket, Client
+from neuro_sdk import Bucket
 
-ME = cast("Client", SimpleNamespace(username="me", cluster_name="here"))
+ME = _address.Reader("me", "here")
 
 
 def a_bucket(**changes: object) -> Bucket:

@@ -1,5 +1,6 @@
 """How the program behaves, whatever it is asked to do: start-up, streams, exit codes, messages. No service is needed."""
 
+import base64
 import importlib.metadata
 import json
 import os
@@ -15,6 +16,10 @@ import neuro_cli
 from tests.cli.program import Done, Program
 
 HEAVY = ("neuro_sdk", "rich", "asyncio")
+A_TOKEN = ".".join(
+    base64.urlsafe_b64encode(part).rstrip(b"=").decode()
+    for part in (b'{"alg":"HS256"}', b'{"identity":"me"}', b"signature")
+)
 SHOW_MODULES = """
 import sys
 from neuro_cli.main import main
@@ -130,10 +135,10 @@ def test_login_to_where_nothing_listens_is_exit_6_and_keeps_the_token_to_itself(
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-    done = neuro.run("login", f"http://127.0.0.1:{port}/api/v1", stdin="canary-token\n")
+    done = neuro.run("login", f"http://127.0.0.1:{port}/api/v1", stdin=A_TOKEN + "\n")
     assert done.returncode == 6
     assert f"127.0.0.1:{port}" in told(done)
-    assert "canary-token" not in done.stderr
+    assert A_TOKEN not in done.stderr
     assert not list(neuro.home.glob("neuro/*"))
 
 
@@ -182,38 +187,38 @@ def test_control_characters_of_an_argument_do_not_reach_the_terminal(neuro: Prog
     assert "evil\\x1b[2J" in done.stderr
 
 
-def test_a_reader_that_leaves_ends_the_program_quietly(neuro: Program) -> None:
-    for arguments in (["--version"], ["--help"], ["status"]):
-        reader, writer = os.pipe()
-        os.close(reader)
-        process = neuro.start(arguments, stdout=writer, stderr=subprocess.PIPE)
+@pytest.mark.parametrize("argument", ["--version", "--help", "status"])
+def test_a_reader_that_leaves_ends_the_program_quietly(neuro: Program, argument: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with neuro.started(argument, stdout=writer) as process:
         os.close(writer)
         _, stderr = process.communicate(timeout=30)
-        assert b"BrokenPipe" not in stderr
-        assert b"Exception ignored" not in stderr
-        assert process.returncode in (0, 2)
+    assert b"Broken" not in stderr
+    assert b"ignored" not in stderr
+    assert process.returncode in (0, 2)
 
 
 def test_a_full_disk_under_stdout_is_named(neuro: Program) -> None:
-    with Path("/dev/full").open("wb") as full:
-        process = neuro.start(["status", "--json"], stdout=full.fileno(), stderr=subprocess.PIPE)
+    with Path("/dev/full").open("wb") as full, neuro.started("status", stdout=full.fileno()) as process:
         _, stderr = process.communicate(timeout=30)
     assert process.returncode == 1
-    assert stderr == b"error: standard output: No space left on device\n"
+    assert stderr.endswith(b"error: standard output: No space left on device\n")
 
 
 def test_ctrl_c_while_a_server_does_not_answer_is_exit_130(neuro: Program) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/api/v1"
-        process = neuro.start(["login", url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        assert process.stdin is not None
-        process.stdin.write(b"token\n")
-        process.stdin.flush()
-        connection, _ = silent.accept()
-        with connection:
-            connection.recv(1)
-            process.send_signal(signal.SIGINT)
-            stdout, stderr = process.communicate(timeout=10)
+        silent.settimeout(10)
+        with neuro.started("login", url, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            assert process.stdin is not None
+            process.stdin.write(A_TOKEN.encode() + b"\n")
+            process.stdin.flush()
+            connection, _ = silent.accept()
+            with connection:
+                connection.recv(1)
+                process.send_signal(signal.SIGINT)
+                stdout, stderr = process.communicate(timeout=10)
     assert (process.returncode, stdout, stderr) == (130, b"", b"interrupted\n")
 
 

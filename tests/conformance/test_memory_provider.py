@@ -84,6 +84,12 @@ class TestMemoryProvider(ProviderSuite):
         return _refused(lambda: provider.fetch(url))
 
 
+async def test_closing_twice_is_well() -> None:
+    provider = MemoryProvider()
+    await provider.aclose()
+    await provider.aclose()
+
+
 async def test_a_session_ends_by_itself() -> None:
     provider = MemoryProvider()
     await provider.create_bucket("first")

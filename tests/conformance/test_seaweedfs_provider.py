@@ -5,7 +5,7 @@ import contextlib
 import json
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import httpx
@@ -28,12 +28,15 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
 
+_SESSION = Session()  # one, for it reads the description of S3 once
+
+
 class S3Data(DataSession):
     """S3 through boto3, with the values as they were issued."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self._values = values
-        self._s3: S3Client = Session().client(
+        self._s3: S3Client = _SESSION.client(
             "s3",
             endpoint_url=values["endpoint_url"],
             region_name=values["region_name"],
@@ -138,12 +141,17 @@ class S3Data(DataSession):
         return httpx.post(url, content=body, headers=dict(request.headers.items())).status_code
 
 
+@pytest.fixture(scope="module")
+def shared_provider(seaweedfs: Engine) -> Iterator[SeaweedProvider]:
+    provider = _provider(seaweedfs)
+    yield provider
+    asyncio.run(provider.aclose())
+
+
 class TestSeaweedProvider(ProviderSuite):
     @pytest.fixture
-    async def provider(self, seaweedfs: Engine) -> AsyncIterator[BucketProvider]:  # type: ignore[override]  # it closes what it gives
-        provider = _provider(seaweedfs)
-        yield provider
-        await provider.aclose()
+    async def provider(self, shared_provider: SeaweedProvider) -> BucketProvider:
+        return shared_provider
 
     @pytest.fixture(autouse=True)
     def _engine(self, seaweedfs: Engine) -> None:
@@ -222,7 +230,7 @@ class TestSeaweedProvider(ProviderSuite):
 
     async def test_more_buckets_than_fit_into_a_session_are_refused_by_number(self, provider: BucketProvider) -> None:
         grants = [Grant(f"bucket-number-{number:03}", Access.READ) for number in range(100)]
-        assert await provider.issue_credentials(grants[:15], SECONDS)
+        await provider.issue_credentials(grants[:15], SECONDS)
 
         with pytest.raises(InvalidRequest, match="for 100 buckets"):
             await provider.issue_credentials(grants, SECONDS)
@@ -295,6 +303,18 @@ async def test_a_storage_that_answers_with_nonsense_is_unavailable() -> None:
     await provider.aclose()
     server.close()
     await server.wait_closed()
+
+
+async def test_closing_twice_leaves_no_thread(seaweedfs: Engine) -> None:
+    provider = _provider(seaweedfs)
+    await provider.check()
+    threads = set(provider._threads._threads)
+    assert any(thread.is_alive() for thread in threads)
+
+    await provider.aclose()
+    await provider.aclose()
+
+    assert not any(thread.is_alive() for thread in threads)
 
 
 async def test_wrong_keys_of_ours_are_the_storages_refusal_and_not_shown(seaweedfs: Engine) -> None:

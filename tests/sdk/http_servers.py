@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from neuro_sdk._http import Origin
 
@@ -19,7 +19,6 @@ class Server:
     scheme: str
     accepted: int = 0
     open: int = 0
-    heads: list[bytes] = field(default_factory=list)
 
     @property
     def origin(self) -> Origin:

@@ -3,6 +3,8 @@
 import httpx
 import pytest
 from fastapi.routing import APIRoute
+from structlog.contextvars import merge_contextvars
+from structlog.testing import capture_logs
 
 from neuro_buckets import errors
 from neuro_buckets.repository import RepositoryError
@@ -192,19 +194,20 @@ async def test_what_is_not_there_yet_does_not_exist(
 
 
 async def test_what_nobody_foresaw_is_500_with_the_id_under_which_it_is_logged(
-    service: Service, alice: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    service: Service, alice: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def break_down(*_: object) -> None:
         raise ZeroDivisionError("a fault of ours")
 
     monkeypatch.setattr(service.context.buckets, "get", break_down)
-    answer = await alice.get(f"{BUCKETS}/first")
+    with capture_logs(processors=[merge_contextvars]) as logged:
+        answer = await alice.get(f"{BUCKETS}/first")
     assert error_of(answer) == (500, "internal_error")
-    assert answer.headers["X-Request-ID"] in answer.json()["error"]
-    assert "ZeroDivisionError" not in answer.text
-    logged = capsys.readouterr().out
-    assert answer.headers["X-Request-ID"] in logged
-    assert "ZeroDivisionError" in logged
+    request_id = answer.headers["X-Request-ID"]
+    assert request_id in answer.json()["error"]
+    assert "fault of ours" not in answer.text
+    [fault] = [line for line in logged if line["log_level"] == "error"]
+    assert (fault["request_id"], fault["exc_info"]) == (request_id, True)
 
 
 def test_every_error_has_a_word_of_its_own() -> None:

@@ -50,7 +50,7 @@ async def _login(url: URL, token: str) -> None:
         raise advise(error, "curl that address; a service on this machine is started with: neuro up") from None
     # Without arguments, as every later command does it: what was stored is what is told.
     async with neuro_sdk.get() as client:
-        who = [("Service", str(client.url)), ("User", client.username), ("Cluster", client.cluster_name)]
+        who = [("Service", str(client.url)), ("User", client.username), ("Cluster", await client.cluster_name())]
         if client.url != url and client.url.host != url.host:
             _output.note(
                 "The environment (NEURO_URL, NEURO_TOKEN, NEURO_PASSED_CONFIG) is used before what was stored now:"
@@ -75,10 +75,8 @@ def _service_url(text: str) -> URL:
 
 
 def _ask_token(*, from_stdin: bool) -> str:
-    if from_stdin:
-        token = sys.stdin.readline().strip()
-    else:
-        token = str(click.prompt("Token", hide_input=True, err=True)).strip()
+    answer = sys.stdin.readline() if from_stdin else str(click.prompt("Token", hide_input=True, err=True))
+    token = answer.strip()
     if not token:
         raise advise(click.UsageError("the token is empty"), "neuro login URL --token-stdin < FILE")
     return token

@@ -50,4 +50,4 @@ async def _ask(known: dict[str, JsonValue]) -> None:
         async with client.buckets.list() as buckets:
             async for _ in buckets:
                 break
-        known.update(cluster=client.cluster_name, reachable=True)
+        known.update(cluster=await client.cluster_name(), reachable=True)

@@ -3,6 +3,7 @@
 import click
 
 from neuro_cli import _options, _output, _show
+from neuro_cli._address import reader_of
 from neuro_cli._session import with_client
 from neuro_sdk import Bucket, Client
 
@@ -16,17 +17,18 @@ def lsbucket(long: bool, quiet: bool, cluster_name: str | None, as_json: bool) -
     """List the buckets that you can see."""
 
     async def act(client: Client) -> None:
+        reader = await reader_of(client)
         rows: list[Bucket] = []
         async with client.buckets.list(cluster_name) as buckets:
             async for bucket in buckets:
                 if as_json:
-                    _output.data_json(_show.bucket_json(client, bucket))
+                    _output.data_json(_show.bucket_json(reader, bucket))
                 elif quiet:
                     _output.data(bucket.id)
                 else:
                     rows.append(bucket)  # a table is as wide as its widest row
         if not as_json and not quiet:
-            for line in _show.bucket_table(client, rows, long=long):
+            for line in _show.bucket_table(reader, rows, long=long):
                 _output.data(line)
 
     with_client(act)

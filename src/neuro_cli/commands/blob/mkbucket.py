@@ -3,6 +3,7 @@
 import click
 
 from neuro_cli import _options, _output, _show
+from neuro_cli._address import reader_of
 from neuro_cli._session import with_client
 from neuro_sdk import Client
 
@@ -18,10 +19,11 @@ def mkbucket(name: str | None, cluster_name: str | None, as_json: bool) -> None:
 
     async def act(client: Client) -> None:
         bucket = await client.buckets.create(name, cluster_name)
+        reader = await reader_of(client)
         if as_json:
-            _output.data_json(_show.bucket_json(client, bucket))
+            _output.data_json(_show.bucket_json(reader, bucket))
         else:
-            for line in _show.bucket_lines(client, bucket):
+            for line in _show.bucket_lines(reader, bucket):
                 _output.data(line)
 
     with_client(act)

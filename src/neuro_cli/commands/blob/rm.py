@@ -1,27 +1,39 @@
 """`neuro blob rm`."""
 
 import click
+from yarl import URL
 
 from neuro_cli import _address, _options, _progress
 from neuro_cli._address import Address
+from neuro_cli._match import matches
 from neuro_cli._session import for_each, with_client
 from neuro_sdk import Client
+
+_AT_ONCE = 16
 
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True)
 @click.option("-r", "--recursive", is_flag=True, help="Folders too, with all that is in them.")
+@_options.no_glob
 @_options.quiet
-def rm(paths: tuple[str, ...], recursive: bool, quiet: bool) -> None:
+def rm(paths: tuple[str, ...], recursive: bool, no_glob: bool, quiet: bool) -> None:
     """Remove the blobs at PATHS."""
     addresses = [_address.parse_blob(path) for path in paths]
 
     async def act(client: Client) -> None:
         with _progress.DeleteProgress("deleted", "blob", _progress.display(quiet=quiet)) as progress:
 
-            async def remove(address: Address) -> None:
-                await client.buckets.blob_rm(address.url, recursive=recursive, progress=progress)
+            async def remove(url: URL) -> None:
+                await client.buckets.blob_rm(url, recursive=recursive, progress=progress)
 
-            await for_each(addresses, remove, at_once=8)
+            async def remove_all(address: Address) -> None:
+                if address.is_pattern and not no_glob:
+                    urls = (entry.uri async for entry in matches(client, address))
+                    await for_each(urls, remove, at_once=_AT_ONCE)
+                else:
+                    await remove(address.url)
+
+            await for_each(addresses, remove_all, at_once=_AT_ONCE)
 
     with_client(act)

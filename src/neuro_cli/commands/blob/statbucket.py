@@ -3,7 +3,7 @@
 import click
 
 from neuro_cli import _options, _output, _show
-from neuro_cli._address import bucket_name
+from neuro_cli._address import bucket_name, reader_of
 from neuro_cli._session import with_client
 from neuro_sdk import Client
 
@@ -19,10 +19,11 @@ def statbucket(bucket: str, cluster_name: str | None, bucket_owner: str | None, 
 
     async def act(client: Client) -> None:
         found = await client.buckets.get(name, cluster_name, bucket_owner)
+        reader = await reader_of(client)
         if as_json:
-            _output.data_json(_show.bucket_json(client, found))
+            _output.data_json(_show.bucket_json(reader, found))
         else:
-            for line in _show.bucket_lines(client, found):
+            for line in _show.bucket_lines(reader, found):
                 _output.data(line)
 
     with_client(act)

@@ -1,0 +1,92 @@
+"""A service that is killed in the middle of a change leaves nothing behind, on either side, once it runs again."""
+
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from neuro_buckets import services
+from neuro_buckets.services.failpoints import EXIT_CODE, VARIABLE
+from tests.service.support import BUCKETS
+
+ROOT = Path(__file__).parents[2]
+CREATE = ("create.after_reserve", "create.after_provision")
+DELETE = ("delete.after_mark", "delete.after_provider")
+
+
+@contextmanager
+def running(directory: Path, failpoint: str = "") -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]:
+    command = [sys.executable, "-m", "tests.service.crashing_service", str(directory)]
+    environment = {**os.environ, VARIABLE: failpoint}
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            line = ""
+            while not line.startswith("http"):  # its log, which is not configured, goes to the same place
+                line = process.stdout.readline()
+                assert line, "the service ended before it served"
+            url, token = line.split()
+            with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}) as client:
+                yield process, client
+        finally:
+            process.kill()
+
+
+def at_provider(directory: Path) -> list[str]:
+    return sorted(path.name for path in (directory / "provider").iterdir())
+
+
+def states(directory: Path) -> list[str]:
+    with closing(sqlite3.connect(directory / "buckets.db")) as database:
+        return [state for (state,) in database.execute("SELECT state FROM buckets")]
+
+
+def test_every_failpoint_is_tried() -> None:
+    [folder] = services.__path__
+    source = "".join(path.read_text() for path in Path(folder).glob("*.py"))
+    assert set(re.findall(r'failpoint\("([^"]+)"\)', source)) == {*CREATE, *DELETE}
+
+
+@pytest.mark.parametrize("failpoint", CREATE)
+def test_a_creation_that_a_crash_cut_off_is_undone(tmp_path: Path, failpoint: str) -> None:
+    with running(tmp_path, failpoint) as (process, client):
+        with pytest.raises(httpx.RemoteProtocolError):
+            client.post(BUCKETS, json={"name": "first"})
+        assert process.wait(timeout=10) == EXIT_CODE
+    assert states(tmp_path) == ["creating"]
+    assert len(at_provider(tmp_path)) == CREATE.index(failpoint)
+    with running(tmp_path) as (_, client):
+        assert client.get(BUCKETS).json() == []
+        assert (states(tmp_path), at_provider(tmp_path)) == ([], [])
+        assert client.post(BUCKETS, json={"name": "first"}).status_code == 201
+
+
+@pytest.mark.parametrize("failpoint", DELETE)
+def test_a_deletion_that_a_crash_cut_off_is_finished(tmp_path: Path, failpoint: str) -> None:
+    with running(tmp_path, failpoint) as (process, client):
+        assert client.post(BUCKETS, json={"name": "first"}).status_code == 201
+        with pytest.raises(httpx.RemoteProtocolError):
+            client.delete(f"{BUCKETS}/first")
+        assert process.wait(timeout=10) == EXIT_CODE
+    assert states(tmp_path) == ["deleting"]
+    assert len(at_provider(tmp_path)) == 1 - DELETE.index(failpoint)
+    with running(tmp_path) as (_, client):
+        assert client.get(f"{BUCKETS}/first").status_code == 404
+        assert (states(tmp_path), at_provider(tmp_path)) == ([], [])
+
+
+def test_what_was_acknowledged_is_there_after_a_kill(tmp_path: Path) -> None:
+    with running(tmp_path) as (process, client):
+        made = [client.post(BUCKETS, json={"name": f"bucket{number}"}).json() for number in range(5)]
+        process.kill()
+        process.wait()
+    with running(tmp_path) as (_, client):
+        assert client.get(BUCKETS).json() == made
+    assert len(at_provider(tmp_path)) == len(made)
