@@ -1,5 +1,5 @@
 # The project's commands. Both `demo` and `test` work on a fresh clone: they make .venv and install what they need.
-.PHONY: demo test setup setup-test lint types bench docs clean
+.PHONY: demo test setup setup-test lint types docs clean
 BIN := .venv/bin
 INSTALL := $(shell command -v uv >/dev/null 2>&1 && echo "uv pip install -q --python $(BIN)/python" || echo "$(BIN)/python -m pip install -q --disable-pip-version-check")
 
@@ -18,9 +18,6 @@ lint: setup-test
 
 types: setup-test
 	$(BIN)/mypy
-
-bench: setup
-	$(BIN)/python -m bench
 
 docs: setup-test       ## the examples in README and docs are run as tests
 	$(BIN)/python -m pytest -q tests/docs

@@ -46,7 +46,7 @@ class Tokens:
             InvalidRequest: `user` cannot be the name of a user.
         """
         check_user_name(user)
-        created_at = now().replace(microsecond=0)  # what the claims can hold
+        created_at = now()
         token = Token(str(uuid.uuid4()), user, label, created_at, created_at + lifetime)
         await self._rows.add(token)
         claims: dict[str, str | int] = {

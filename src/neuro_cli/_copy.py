@@ -17,6 +17,7 @@ from yarl import URL
 from neuro_sdk import (
     BucketEntry,
     Client,
+    IllegalArgumentError,
     StorageProgressComplete,
     StorageProgressStart,
     StorageProgressStep,
@@ -62,24 +63,23 @@ class Copy:
             await self._download_to_stdout(sources[0])
         else:
             self._into = await self._is_directory()
-            if not self._into:
-                await self._check_single(sources)
+            if not self._into and await self._are_several(sources):
+                error = click.UsageError(f"several sources need a directory to go to, and {self.dest.text} is none")
+                raise advise(error, f"{self.dest.text}/")
             async with counted(self.client, sources, self.progress, enabled=not (self.update or self.continue_)):
                 await for_each(sources, self._copy, at_once=AT_ONCE)
         self.progress.raise_for_failures()
 
-    async def _check_single(self, sources: list[Address]) -> None:
-        count = len(sources)
-        if self._is_pattern(sources[0]):
-            async with aclosing(matches(self.client, sources[0])) as found:
-                async for _ in found:
-                    count += 1
-                    if count > len(sources) + 1:
-                        break
-            count -= 1
-        if count > 1:
-            error = click.UsageError(f"several sources need a directory to go to, and {self.dest.text} is none")
-            raise advise(error, f"{self.dest.text}/")
+    async def _are_several(self, sources: list[Address]) -> bool:
+        if len(sources) > 1 or not self._is_pattern(sources[0]):
+            return len(sources) > 1
+        seen = 0
+        async with aclosing(matches(self.client, sources[0])) as found:
+            async for _ in found:
+                seen += 1
+                if seen > 1:
+                    break
+        return seen > 1
 
     async def _copy(self, source: Address) -> None:
         if source.path is not None:
@@ -108,7 +108,7 @@ class Copy:
 
     async def _download(self, source: URL, name: str, text: str, *, is_folder: bool) -> None:
         if name in (".", ".."):
-            raise advise(click.UsageError(f"{text} has a name that no file can have"), f"neuro blob cp {text} ./NAME")
+            raise IllegalArgumentError(f"{text} has a name that no file can have")
         target = self._target(name, text)
         if is_folder:
             with self._told():

@@ -1,14 +1,14 @@
 """Wildcards in the addresses of blobs: `blob:bucket/**/*.txt`, in quotes so that the shell leaves them alone."""
 
 import errno
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from neuro_sdk import BucketEntry, Client
 
 from ._address import Address
 
 
-async def matches(client: Client, pattern: Address) -> AsyncIterator[BucketEntry]:
+async def matches(client: Client, pattern: Address) -> AsyncGenerator[BucketEntry, None]:
     """The blobs and folders that match, as they are found.
 
     Raises:

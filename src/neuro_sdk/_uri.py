@@ -132,12 +132,10 @@ def _check(uri: URL, scheme: str) -> None:
         raise IllegalArgumentError(f"Invalid scheme '{uri.scheme}:' (only '{scheme}:' is allowed) in {_shown(uri)}")
     if uri.raw_user is not None or uri.raw_password is not None or uri.explicit_port is not None:
         raise IllegalArgumentError(f"an address holds no user, password or port: {_shown(uri)}")
-    if uri.raw_query_string:
+    if uri.raw_query_string or uri.raw_fragment:
         raise IllegalArgumentError(
-            f"an address has no query, use %3F instead of '?': {_shown(uri)[:-1]}%3F{uri.raw_query_string}'"
+            f"an address has no query and no fragment, use %3F instead of '?' and %23 instead of '#': {str(uri)!r}"
         )
-    if uri.raw_fragment:
-        raise IllegalArgumentError(f"an address has no fragment, use %23 instead of '#': {_shown(uri)}")
 
 
 def _shown(uri: URL) -> str:

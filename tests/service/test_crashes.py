@@ -5,16 +5,19 @@ import re
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 
 from neuro_buckets import services
+from neuro_buckets.app import create_app
+from neuro_buckets.config import load_config
 from neuro_buckets.services.failpoints import EXIT_CODE, VARIABLE
-from tests.service.support import BUCKETS
+from tests.service.support import BUCKETS, DirectoryProvider
 
 ROOT = Path(__file__).parents[2]
 CREATE = ("create.after_reserve", "create.after_provision")
@@ -23,6 +26,7 @@ DELETE = ("delete.after_mark", "delete.after_provider")
 
 @contextmanager
 def running(directory: Path, failpoint: str = "") -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]:
+    """A service in a process of its own, to be killed."""
     command = [sys.executable, "-m", "tests.service.crashing_service", str(directory)]
     environment = {**os.environ, VARIABLE: failpoint}
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
@@ -37,6 +41,18 @@ def running(directory: Path, failpoint: str = "") -> Iterator[tuple[subprocess.P
                 yield process, client
         finally:
             process.kill()
+
+
+@asynccontextmanager
+async def started_again(directory: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """The service on the same directory, in this process."""
+    app = create_app(load_config(data_dir=directory), DirectoryProvider(directory / "provider"))
+    async with app.router.lifespan_context(app):
+        token = await app.state.context.tokens.issue("alice", timedelta(hours=1))
+        headers = {"Authorization": f"Bearer {token}"}
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://service.test", headers=headers) as client:
+            yield client
 
 
 def at_provider(directory: Path) -> list[str]:
@@ -55,21 +71,21 @@ def test_every_failpoint_is_tried() -> None:
 
 
 @pytest.mark.parametrize("failpoint", CREATE)
-def test_a_creation_that_a_crash_cut_off_is_undone(tmp_path: Path, failpoint: str) -> None:
+async def test_a_creation_that_a_crash_cut_off_is_undone(tmp_path: Path, failpoint: str) -> None:
     with running(tmp_path, failpoint) as (process, client):
         with pytest.raises(httpx.RemoteProtocolError):
             client.post(BUCKETS, json={"name": "first"})
         assert process.wait(timeout=10) == EXIT_CODE
     assert states(tmp_path) == ["creating"]
     assert len(at_provider(tmp_path)) == CREATE.index(failpoint)
-    with running(tmp_path) as (_, client):
-        assert client.get(BUCKETS).json() == []
+    async with started_again(tmp_path) as again:
+        assert (await again.get(BUCKETS)).json() == []
         assert (states(tmp_path), at_provider(tmp_path)) == ([], [])
-        assert client.post(BUCKETS, json={"name": "first"}).status_code == 201
+        assert (await again.post(BUCKETS, json={"name": "first"})).status_code == 201
 
 
 @pytest.mark.parametrize("failpoint", DELETE)
-def test_a_deletion_that_a_crash_cut_off_is_finished(tmp_path: Path, failpoint: str) -> None:
+async def test_a_deletion_that_a_crash_cut_off_is_finished(tmp_path: Path, failpoint: str) -> None:
     with running(tmp_path, failpoint) as (process, client):
         assert client.post(BUCKETS, json={"name": "first"}).status_code == 201
         with pytest.raises(httpx.RemoteProtocolError):
@@ -77,16 +93,16 @@ def test_a_deletion_that_a_crash_cut_off_is_finished(tmp_path: Path, failpoint: 
         assert process.wait(timeout=10) == EXIT_CODE
     assert states(tmp_path) == ["deleting"]
     assert len(at_provider(tmp_path)) == 1 - DELETE.index(failpoint)
-    with running(tmp_path) as (_, client):
-        assert client.get(f"{BUCKETS}/first").status_code == 404
+    async with started_again(tmp_path) as again:
+        assert (await again.get(f"{BUCKETS}/first")).status_code == 404
         assert (states(tmp_path), at_provider(tmp_path)) == ([], [])
 
 
-def test_what_was_acknowledged_is_there_after_a_kill(tmp_path: Path) -> None:
+async def test_what_was_acknowledged_is_there_after_a_kill(tmp_path: Path) -> None:
     with running(tmp_path) as (process, client):
         made = [client.post(BUCKETS, json={"name": f"bucket{number}"}).json() for number in range(5)]
         process.kill()
         process.wait()
-    with running(tmp_path) as (_, client):
-        assert client.get(BUCKETS).json() == made
+    async with started_again(tmp_path) as again:
+        assert (await again.get(BUCKETS)).json() == made
     assert len(at_provider(tmp_path)) == len(made)

@@ -33,7 +33,10 @@ def bucket_of(owner: str, name: str | None) -> Bucket:
 async def test_of_32_parallel_creates_of_one_name_exactly_one_wins(service: Service) -> None:
     headers = {"Authorization": f"Bearer {await service.token('alice')}"}
     limits = httpx.Limits(max_connections=32)
-    async with over_a_socket(service.app) as url, httpx.AsyncClient(headers=headers, limits=limits, timeout=30) as client:
+    async with (
+        over_a_socket(service.app) as url,
+        httpx.AsyncClient(headers=headers, limits=limits, timeout=30) as client,
+    ):
         for round_ in range(3):
             answers = await asyncio.gather(
                 *(client.post(url + BUCKETS, json={"name": f"round{round_}"}) for _ in range(32))

@@ -16,9 +16,9 @@ MIB = 1024 * 1024
 
 @pytest.mark.parametrize(
     "name",
-    ["", "ab", "a" * 41, "1ab", "-ab", "_ab", "Abc", "aBc", "abc-", "a.b", "a b", "abc\n", "äbc", "a\0b", "a/b"]
-    + ["bucket-0e899d81-ef39-48e1-b1fd-03da0500f21d"],
-)
+    ["", "ab", "a" * 41, "1ab", "-ab", "_ab", "Abc", "aBc", "abc-", "a.b", "a b", "abc\n", "äbc", "a\0b", "a/b",
+     "bucket-0e899d81-ef39-48e1-b1fd-03da0500f21d"],
+)  # fmt: skip
 async def test_a_name_that_breaks_the_rules_is_refused(alice: httpx.AsyncClient, name: str) -> None:
     assert error_of(await alice.post(BUCKETS, json={"name": name})) == (400, "invalid_request")
 
@@ -103,7 +103,9 @@ async def test_a_bucket_that_is_not_there_is_not_found(alice: httpx.AsyncClient,
     assert error_of(await alice.get(f"{BUCKETS}/{bucket}")) == (404, "not_found")
 
 
-@pytest.mark.parametrize("scope", [{"project_name": "bob"}, {"org_name": "acme"}, {"org_name": "acme", "project_name": "x"}])
+@pytest.mark.parametrize(
+    "scope", [{"project_name": "bob"}, {"org_name": "acme"}, {"org_name": "acme", "project_name": "x"}]
+)
 async def test_creating_in_another_project_or_org_is_forbidden(
     service: Service, alice: httpx.AsyncClient, scope: dict[str, str]
 ) -> None:
@@ -132,7 +134,7 @@ async def test_a_bucket_that_holds_blobs_is_not_deleted(service: Service, alice:
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic YTpi", "nonsense", "Bearer a.b.c", "Bearer é"])
 async def test_an_authorization_that_is_not_ours_is_refused(service: Service, header: str) -> None:
-    answer = await service.client().get(BUCKETS, headers={"Authorization": header.encode()})
+    answer = await service.client().get(BUCKETS, headers={b"Authorization": header.encode()})
     assert error_of(answer) == (401, "unauthenticated")
     assert answer.headers["WWW-Authenticate"] == "Bearer"
 
@@ -211,9 +213,7 @@ async def test_what_nobody_foresaw_is_500_with_the_id_under_which_it_is_logged(
 
 
 def test_every_error_has_a_word_of_its_own() -> None:
-    kinds = {
-        kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.ServiceError)
-    }
+    kinds = {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.ServiceError)}
     assert kinds - {errors.ServiceError} == set(CODES) - {RepositoryError}
     assert len(set(CODES.values())) == len(CODES)
 
@@ -222,4 +222,3 @@ def test_every_route_is_documented(service: Service) -> None:
     for route in service.app.routes:
         if isinstance(route, APIRoute):
             assert route.description, route.path
-

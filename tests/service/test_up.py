@@ -112,11 +112,14 @@ def s3(credentials: dict[str, str]) -> Any:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    """One run that several tests may look at, and none may end."""
+    """One run that several tests may look at, and none may end; TERM ends it in peace."""
     with run_up(tmp_path_factory.mktemp("up") / "data") as up:
         up.until_ready()
         yield up
+        engine = up.engine_pid
         assert up.stop(signal.SIGTERM) == 0
+        assert not is_running(engine)
+        assert not up.ready_file.exists()
 
 
 def test_ready_json_appears_when_all_answers_and_is_for_its_owner_only(running: Up) -> None:
@@ -194,7 +197,7 @@ def test_a_damaged_database_is_refused_without_leaving_an_engine(tmp_path: Path)
     assert not (data / "engine" / "engine.pid").exists()
 
 
-def test_what_was_made_is_there_after_kill_and_the_token_of_the_last_run_is_not(tmp_path: Path) -> None:
+def test_what_was_made_is_there_after_kill_and_ctrl_c_ends_it_in_peace(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with run_up(data) as up:
         up.until_ready()
@@ -225,7 +228,7 @@ def test_what_was_made_is_there_after_kill_and_the_token_of_the_last_run_is_not(
 
         engine = up.engine_pid
         secrets = [killed["token"], up.ready["token"], credentials["secret_access_key"], credentials["session_token"]]
-        assert up.stop(signal.SIGTERM) == 0
+        assert up.stop(signal.SIGINT) == 0
         assert not is_running(engine)
         assert not up.ready_file.exists()
         log = up.log.read_text()
@@ -234,15 +237,6 @@ def test_what_was_made_is_there_after_kill_and_the_token_of_the_last_run_is_not(
         assert not [secret for secret in secrets if secret in log]
         assert "Bearer" not in log
         assert "Traceback" not in log
-
-
-def test_ctrl_c_stops_it_in_peace(tmp_path: Path) -> None:
-    with run_up(tmp_path / "data") as up:
-        up.until_ready()
-        engine = up.engine_pid
-        assert up.stop(signal.SIGINT) == 0
-        assert not is_running(engine)
-        assert not up.ready_file.exists()
 
 
 def test_a_second_ctrl_c_ends_it_at_once(tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ def _listening(config: ServiceConfig) -> Iterator[socket.socket]:
         listener = socket.create_server((config.host, config.port), family=_family(config.host), backlog=2048)
     except OSError as error:
         raise ConfigError(
-            f"port = {config.port}: cannot listen there on {config.host} ({os.strerror(error.errno)});"
+            f"port = {config.port}: cannot listen there on {config.host} ({os.strerror(error.errno or 0)});"
             " stop the program that does, or choose another with --port (0 takes any that is free)"
         ) from error
     with listener:

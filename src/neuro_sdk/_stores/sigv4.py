@@ -53,7 +53,9 @@ class Signer:
             ("host", host),
             ("x-amz-content-sha256", payload_hash),
             ("x-amz-date", self._stamp),
-            *((name.lower(), value.strip()) for name, value in headers),
+            *(
+                (name.lower(), " ".join(value.split())) for name, value in headers
+            ),  # servers fold blanks before they check
         ]
         if self.session_token:
             signed.append(("x-amz-security-token", self.session_token))
