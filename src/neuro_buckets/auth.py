@@ -4,6 +4,8 @@ import os
 import secrets
 import stat
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 
+from neuro_buckets.config import ServiceConfig, make_data_directory
 from neuro_buckets.errors import ConfigError, NotFound, Unauthenticated
 from neuro_buckets.models import Token, check_user_name, now
 from neuro_buckets.repository import Repository
@@ -91,6 +94,22 @@ class Tokens:
     async def revoke_labelled(self, label: str) -> None:
         """End every token with this label."""
         await self._rows.revoke_labelled(label, now())
+
+
+@asynccontextmanager
+async def open_tokens(config: ServiceConfig) -> AsyncIterator[Tokens]:
+    """The tokens in a data directory, made if it is not there, while a service runs on it or not.
+
+    Raises:
+        ConfigError: the directory, its key or its database cannot be used.
+    """
+    make_data_directory(config.data_dir)
+    key = load_key(config.token_key_file)
+    repository = await Repository.open(config.database)
+    try:
+        yield Tokens(repository, key)
+    finally:
+        await repository.aclose()
 
 
 def load_key(path: Path) -> OctKey:

@@ -66,8 +66,10 @@ def summary(tally: Tally) -> str:
         objects, total = tally.expected
         parts.append(f"{tally.done_word} {tally.objects:,} of {_format.count(objects, tally.noun)}")
         parts.append(f"{_format.size(tally.bytes)} of {_format.size(total)}")
-        if rate and total > tally.bytes:
-            parts.append(f"{_format.duration((total - tally.bytes) / rate)} left")
+        # Many small files are slower than their bytes say, a few large ones slower than their number says.
+        shares = [done / whole for done, whole in ((tally.objects_and_parts, objects), (tally.bytes, total)) if whole]
+        if shares and 0 < min(shares) < 1:
+            parts.append(f"{_format.duration(tally.seconds / min(shares) - tally.seconds)} left")
     if rate:
         parts.append(f"{_format.size(rate)}/s")
     return ", ".join(parts)

@@ -51,6 +51,11 @@ class Tally:
         return self.whole_bytes + sum(current for current, _ in self.running.values())
 
     @property
+    def objects_and_parts(self) -> float:
+        """Objects that are done, and of those under way the share that is done."""
+        return self.objects + sum(current / size for current, size in self.running.values() if size)
+
+    @property
     def seconds(self) -> float:
         """Since the beginning."""
         return max(self.clock() - self.began, 0.001)

@@ -29,7 +29,7 @@ from ._errors import (
     ServerNotAvailable,
     ServerTimeout,
 )
-from ._http import HttpClient, Origin, RetryPolicy, retrying
+from ._http import HttpClient, Origin, RetryPolicy, retrying, transient
 from ._models import Bucket
 
 _RETRY = RetryPolicy(attempts=4)
@@ -218,12 +218,14 @@ class Api:
             try:
                 answer = await self._http.request(method, origin, target, headers, data)
             except (ConnectionFailed, ServerTimeout) as error:
-                raise type(error)(f"the control plane at {self._config.url} does not answer: {error}") from error
+                raise type(error)(f"the control plane at {self._config.url} does not answer: {error}") from (
+                    error.__cause__ or error
+                )
             if answer.status >= 300:
                 raise _error(answer.status, answer.body, what)
             return _parse(answer.body) if answer.body else None
 
-        return await retrying(_RETRY, attempt, retry_on=lambda error: again and isinstance(error, ServerNotAvailable))
+        return await retrying(_RETRY, attempt, retry_on=lambda error: again and transient(error))
 
     def _headers(self, content_type: str | None = None, accept: str = "application/json") -> list[tuple[str, str]]:
         headers = [

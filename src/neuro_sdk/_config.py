@@ -56,20 +56,22 @@ def load_config(
     """
     given = {"url": str(url) if url else None, "token": token, "cluster": cluster}
     env = {name: environ.get(f"NEURO_{name.upper()}") for name in given}
-    passed = _passed(environ.get("NEURO_PASSED_CONFIG"))
     complete = all(given[name] or env[name] for name in ("url", "token"))
+    passed = {} if complete else _passed(environ.get("NEURO_PASSED_CONFIG"))
     stored = {} if complete or passed else _stored(config_file(path, environ))
 
     def pick(name: str) -> str | None:
-        return given[name] or env[name] or passed.get(name) or stored.get(name)
+        value = given[name] or env[name] or passed.get(name) or stored.get(name)
+        return value.strip() if value else None  # what comes from a file often ends in a new line
 
     found_url, found_token = pick("url"), pick("token")
     if not found_url:
         raise ConfigError(f"no address of a control plane: {_LOGIN}")
+    root = api_root(found_url)
     if not found_token:
-        raise ConfigError(f"no token for {found_url}: {_LOGIN}")
+        raise ConfigError(f"no token for {root}: {_LOGIN}")
     _token_user(found_token)
-    return Config(api_root(found_url), found_token, pick("cluster"))
+    return Config(root, found_token, pick("cluster"))
 
 
 def save_config(config: Config, path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Path:
@@ -77,7 +79,7 @@ def save_config(config: Config, path: Path | None = None, environ: Mapping[str, 
     file = config_file(path, environ)
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     values = {"url": str(config.url), "token": config.token, "cluster": config.cluster}
-    text = "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items() if value)
+    text = "".join(f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in values.items() if value)
     part = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
         with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as out:
@@ -108,7 +110,8 @@ def api_root(url: str) -> URL:
     except ValueError:
         usable = False
     if not usable:
-        raise ConfigError(f"{url!r} is no address of a control plane: it begins with http:// or https://")
+        shown = url.rpartition("@")[2]  # a password stands before it
+        raise ConfigError(f"{shown!r} is no address of a control plane: it begins with http:// or https://")
     if root.user or root.password or root.query_string or root.fragment:
         raise ConfigError(
             f"the address of a control plane holds no user, password, query or fragment: {root.origin()}/api/v1"

@@ -28,34 +28,43 @@ def compile_part(part: str) -> re.Pattern[str]:
 
 def compile_parts(parts: list[str]) -> re.Pattern[str]:
     """Several parts with `**` among them."""
-    expression = ""
-    for number, part in enumerate(parts):
-        last = number == len(parts) - 1
+    runs = [""]
+    for part in parts[:-1]:
         if part == ANY_DEPTH:
-            expression += ".*" if last else "(?:[^/]*/)*"
+            runs.append("")
         else:
-            expression += _translate(part) + ("" if last else "/")
-    return re.compile(expression, re.DOTALL)
+            runs[-1] += _translate(part) + "/"
+    last = ".*" if parts[-1] == ANY_DEPTH else _translate(parts[-1])
+    return re.compile(_join(runs, "(?:[^/]*/)*") + last, re.DOTALL)
 
 
 def _translate(part: str) -> str:
-    out, at = "", 0
+    runs, at = [""], 0
     while at < len(part):
         char = part[at]
         at += 1
         if char == "*":
-            out += "[^/]*"
+            runs.append("")
         elif char == "?":
-            out += "[^/]"
+            runs[-1] += "[^/]"
         elif char == "\\" and at < len(part):
-            out += re.escape(part[at])
+            runs[-1] += re.escape(part[at])
             at += 1
         elif char == "[" and (end := _closing(part, at)) is not None:
-            out += _translate_set(part[at:end])
+            runs[-1] += _translate_set(part[at:end])
             at = end + 1
         else:
-            out += re.escape(char)
-    return out
+            runs[-1] += re.escape(char)
+    return _join(runs, "[^/]*")
+
+
+def _join(runs: list[str], gap: str) -> str:
+    # A run between two gaps may stay where it fits first: what comes after has the more room. Without the atomic group every other
+    # place would be tried too, and `*-*-*-*-*x` would take for ever on a key of dashes.
+    first, *others = runs
+    if not others:
+        return first
+    return first + "".join(f"(?>{gap}?{run})" for run in others[:-1]) + gap + others[-1]
 
 
 def _closing(part: str, start: int) -> int | None:

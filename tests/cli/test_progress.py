@@ -152,6 +152,25 @@ def test_a_known_total_gives_the_time_that_is_left(clock: Clock) -> None:
     assert summary(progress.tally) == "uploaded 1 of 4 files, 100 MiB of 400 MiB, 30 s left, 10 MiB/s"
 
 
+def test_many_small_files_after_a_large_one_are_given_their_time(clock: Clock) -> None:
+    progress = uploads(clock)
+    progress.tally.expected = (1000, 100 * MIB)
+    move(progress, "large", 99 * MIB)
+    for number in range(99):
+        move(progress, f"small-{number}", 0)
+    clock.now += 10
+    assert "1 min 30 s left" in summary(progress.tally)
+
+
+def test_one_large_file_is_given_the_time_of_its_bytes(clock: Clock) -> None:
+    progress = uploads(clock)
+    progress.tally.expected = (1, 100 * MIB)
+    progress.start(StorageProgressStart(src("a"), DST, 100 * MIB))
+    progress.step(StorageProgressStep(src("a"), DST, 25 * MIB, 100 * MIB))
+    clock.now += 10
+    assert "30 s left" in summary(progress.tally)
+
+
 def test_a_name_is_shown_as_text_whatever_is_in_it(clock: Clock) -> None:
     progress = uploads(clock)
     progress.start(StorageProgressStart(URL("file:///%1B[31m%5Bbold%5Dx", encoded=True), DST, 1))

@@ -1,7 +1,8 @@
 """The store suite on the embedded engine, with credentials that the provider issued for just this bucket."""
 
+import asyncio
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import UTC, datetime
 
 import pytest
@@ -17,14 +18,20 @@ from neuro_sdk._stores.s3 import S3Store
 from tests.conformance.stores import StoreSuite
 
 
+@pytest.fixture(scope="module")
+def provider(seaweedfs: Engine) -> Iterator[SeaweedProvider]:
+    admin = seaweedfs.admin_credentials
+    provider = SeaweedProvider(seaweedfs.endpoint_url, admin.access_key, admin.secret_key)
+    yield provider
+    asyncio.run(provider.aclose())
+
+
 class TestSeaweedfsStore(StoreSuite):
     rewrites_path_like_keys = True
     keeps_marker_bodies = False
 
     @pytest.fixture
-    async def store(self, seaweedfs: Engine) -> AsyncIterator[S3Store]:
-        admin = seaweedfs.admin_credentials
-        provider = SeaweedProvider(seaweedfs.endpoint_url, admin.access_key, admin.secret_key)
+    async def store(self, provider: SeaweedProvider) -> AsyncIterator[S3Store]:
         name = f"store-{uuid.uuid4().hex}"
         await provider.create_bucket(name)
 
@@ -40,9 +47,8 @@ class TestSeaweedfsStore(StoreSuite):
             await store.delete_many([blob.key for blob in page.blobs])
         await http.aclose()
         await provider.delete_bucket(name)
-        await provider.aclose()
 
     async def open_uploads(self, store: BlobStore) -> int:
         assert isinstance(store, S3Store)
-        answer = await store._request("GET", query=[("uploads", "")])
+        answer = await store._wire.request("GET", query=[("uploads", "")])
         return answer.body.count(b"<Upload>")

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
 from neuro_sdk._http import Origin
@@ -107,6 +109,46 @@ def ok(body: bytes = b"", *headers: str, status: str = "200 OK") -> bytes:
     """A plain answer with a Content-Length."""
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+@contextlib.contextmanager
+def serving_in_a_thread(script: Callable[[socket.socket, int], None], *, receive_bytes: int = 0) -> Iterator[Server]:
+    """Run `script` for each connection, one after the other: a server that acts while the event loop stands still."""
+
+    def run() -> None:
+        while True:
+            connection, _ = listener.accept()
+            with connection:
+                if over.is_set():
+                    return
+                server.accepted += 1
+                with contextlib.suppress(ConnectionError):
+                    script(connection, server.accepted)
+
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        if receive_bytes:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        server = Server(listener.getsockname()[1], "http")
+        thread = threading.Thread(target=run)
+        thread.start()
+        try:
+            yield server
+        finally:
+            over.set()
+            socket.create_connection(("127.0.0.1", server.port)).close()
+            thread.join()
+
+
+def read_head(connection: socket.socket) -> bytes:
+    """The next request head, and not a byte more."""
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        byte = connection.recv(1)
+        if not byte:
+            raise ConnectionResetError
+        head += byte
+    return head
 
 
 async def until(claim: Callable[[], bool], seconds: float = 5.0) -> None:

@@ -244,8 +244,8 @@ async def test_one_bucket_under_many_names_has_one_set_of_credentials(client: Cl
 async def test_credentials_that_the_provider_refuses_are_renewed_once(client: Client, bucket: Bucket, asked: Asked) -> None:
     await client.buckets.put_blob(bucket.id, "key", b"body")
     store = (await client.buckets._opener.by_address(_address(bucket)))[0].store
-    stale = dict(store._credentials._values, session_token="not.a.token")  # type: ignore[attr-defined]
-    store._credentials._values = stale  # type: ignore[attr-defined]
+    stale = dict(store._wire._credentials._values, session_token="not.a.token")  # type: ignore[attr-defined]
+    store._wire._credentials._values = stale  # type: ignore[attr-defined]
     asked.clear()
     assert (await client.buckets.head_blob(bucket.id, "key")).size == 4
     assert len(asked.control) == 1

@@ -242,7 +242,7 @@ EDIT = st.tuples(
 @settings(max_examples=800, deadline=None)
 @example(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n", [], [])
 @given(answers(), st.lists(EDIT, min_size=1, max_size=4), st.lists(st.integers(0, 2000), max_size=4))
-def test_a_damaged_answer_is_read_as_another_parser_reads_it_or_refused(
+def test_no_damaged_answer_is_read_in_two_ways(
     data: bytes, edits: list[tuple[int, int, bytes]], places: list[int]
 ) -> None:
     for place, removed, inserted in edits:
@@ -255,6 +255,9 @@ def test_a_damaged_answer_is_read_as_another_parser_reads_it_or_refused(
                 body += ours.feed(piece)
     except BadGateway:
         return
-    if ours.done and ours.keep_alive:
+    try:
         other.parser.feed_data(data)
+    except httptools.HttpParserError:
+        return  # of bytes after the answer, or of a chunk extension that we only skip: two readers, but no two readings
+    if ours.done:
         assert (ours.status, body) == (other.status, other.body)

@@ -2,6 +2,8 @@
 
 import asyncio
 import itertools
+import socket
+import time
 import tracemalloc
 from collections.abc import AsyncIterator
 
@@ -10,7 +12,7 @@ import pytest
 from neuro_sdk._errors import BadGateway, ConnectionFailed, IllegalArgumentError, ServerTimeout
 from neuro_sdk._http import Headers, HttpClient, Origin, Timeouts
 
-from .http_servers import answering, ok, once, read_request, serving, silent, until
+from .http_servers import answering, ok, once, read_head, read_request, serving, serving_in_a_thread, silent, until
 
 MIB = 1024 * 1024
 
@@ -254,6 +256,54 @@ async def test_an_early_refusal_of_a_large_upload_is_the_answer(client: HttpClie
     assert received < 20 * 32 * MIB
 
 
+async def test_an_early_refusal_is_read_also_when_sending_fails_first(client: HttpClient) -> None:
+    def script(connection: socket.socket, number: int) -> None:
+        read_head(connection)
+        connection.sendall(ok())
+        read_head(connection)
+        connection.sendall(ok(b"no", status="403 Forbidden"))
+        # and it is closed with most of the body unread: what is sent after this is answered with a reset
+
+    with serving_in_a_thread(script) as server:
+        await client.request("GET", server.origin, "/")
+        task = asyncio.create_task(client.request("PUT", server.origin, "/", (), bytearray(64 * MIB)))
+        await asyncio.sleep(0)
+        time.sleep(0.3)  # head and first slice are sent; the next is about to be, before anything is read
+        response = await task
+        assert (response.status, response.body) == (403, b"no")
+        assert server.accepted == 1
+
+
+async def test_a_connection_is_not_used_again_after_an_early_refusal(client: HttpClient) -> None:
+    def script(connection: socket.socket, number: int) -> None:
+        read_head(connection)
+        connection.sendall(ok(status="200 OK" if number > 1 else "403 Forbidden"))
+        while connection.recv(MIB):
+            pass
+
+    with serving_in_a_thread(script) as server:
+        task = asyncio.create_task(client.request("PUT", server.origin, "/", (), bytearray(8 * MIB)))
+        await until(lambda: server.accepted == 1)
+        time.sleep(0.1)
+        assert (await task).status == 403
+        assert (await client.request("GET", server.origin, "/", timeouts=Timeouts(read=2))).status == 200
+        assert server.accepted == 2
+        await client.aclose()
+
+
+async def test_a_connection_is_not_used_again_while_its_last_bytes_are_unsent(client: HttpClient) -> None:
+    def script(connection: socket.socket, number: int) -> None:
+        read_head(connection)
+        connection.sendall(ok(status="200 OK" if number > 1 else "403 Forbidden"))
+        if number == 1:
+            time.sleep(0.5)
+
+    with serving_in_a_thread(script, receive_bytes=4096) as server:
+        assert (await client.request("PUT", server.origin, "/", (), bytearray(250 * 1024))).status == 403
+        assert (await client.request("GET", server.origin, "/", timeouts=Timeouts(read=2))).status == 200
+        assert server.accepted == 2
+
+
 async def test_an_early_refusal_may_keep_the_server_s_side_open(client: HttpClient) -> None:
     async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -421,8 +471,6 @@ async def test_a_shorter_time_out_holds_on_a_kept_connection(client: HttpClient)
 
 
 async def test_a_connection_that_is_never_accepted_times_out(client: HttpClient) -> None:
-    import socket
-
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)

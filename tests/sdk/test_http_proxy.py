@@ -190,12 +190,15 @@ async def test_a_refused_tunnel_names_the_proxy_without_its_password(answer: byt
     async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
         writer.write(answer)
+        if answer:
+            await reader.read()
 
     async with serving(handler) as proxy:
         client = HttpClient(environ={"https_proxy": f"http://me:hunter2@127.0.0.1:{proxy.port}"})
         with pytest.raises(ConnectionFailed, match=re.escape(message.format(port=proxy.port))) as caught:
             await client.request("GET", HTTPS, "/")
         assert "hunter2" not in str(caught.value)
+        await until(lambda: proxy.open == 0)
         await client.aclose()
 
 

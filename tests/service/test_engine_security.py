@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ipaddress
 import json
+import re
 import stat
 import subprocess
 from pathlib import Path
@@ -21,7 +22,7 @@ from tests.service.test_engine import s3_of
 BUCKET = "guarded"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def guarded(seaweedfs: Engine) -> Engine:
     """The engine, with one blob in one bucket."""
     s3 = s3_of(seaweedfs)
@@ -50,7 +51,8 @@ def test_it_listens_on_loopback_only_and_on_no_other_port_than_its_own(seaweedfs
         ("master", "GET", f"/col/delete?collection={BUCKET}"),
         ("master", "GET", "/dir/status"),
         ("master", "GET", "/dir/assign"),
-        ("volume", "GET", "/status"),
+        ("volume", "GET", "/ui/index.html"),
+        ("volume", "GET", "/stats/disk"),
         ("filer", "GET", "/buckets/"),
         ("filer", "GET", f"/buckets/{BUCKET}/key"),
         ("filer", "PUT", f"/buckets/{BUCKET}/planted"),
@@ -73,7 +75,29 @@ def test_without_credentials_no_door_opens(guarded: Engine, part: str, method: s
     assert [found["Key"] for found in s3.list_objects_v2(Bucket=BUCKET)["Contents"]] == ["key"]
 
 
-def shell(engine: Engine, cwd: Path, seconds: float) -> str:
+def test_the_one_page_that_cannot_be_closed_tells_names_and_sizes_and_no_bytes(guarded: Engine) -> None:
+    """Known and accepted: a local user may learn how buckets are named at the provider, and how full they are."""
+    response = httpx.get(f"http://127.0.0.1:{guarded.ports.volume}/status")
+
+    assert response.status_code == 200
+    assert {"guarded", "nb-health"} <= {volume["Collection"] for volume in response.json()["Volumes"]}
+    assert b"guarded body" not in response.content
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "DELETE"])
+async def test_knowing_where_the_bytes_are_is_not_enough_to_have_them(guarded: Engine, method: str) -> None:
+    private = guarded.directory / "private"
+    told = await asyncio.to_thread(shell, guarded, private, 20, f"fs.meta.cat /buckets/{BUCKET}/key")
+    found = re.search(r'"fileId":\s*"([^"]+)"', told)
+    assert found is not None
+
+    response = httpx.request(method, f"http://127.0.0.1:{guarded.ports.volume}/{found[1]}")
+
+    assert response.status_code == 401
+    assert s3_of(guarded).get_object(Bucket=BUCKET, Key="key")["Body"].read() == b"guarded body"
+
+
+def shell(engine: Engine, cwd: Path, seconds: float, command: str = "fs.ls /buckets") -> str:
     """What the engine's own administration shell prints, run in `cwd`, where it looks for its certificate."""
     ports = engine.ports
     argv = [
@@ -86,7 +110,7 @@ def shell(engine: Engine, cwd: Path, seconds: float) -> str:
         argv, cwd=cwd, env={"HOME": str(cwd)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     try:
-        return process.communicate(b"fs.ls /buckets\n", timeout=seconds)[0].decode()
+        return process.communicate(f"{command}\n".encode(), timeout=seconds)[0].decode()
     except subprocess.TimeoutExpired:
         process.kill()
         return process.communicate()[0].decode()

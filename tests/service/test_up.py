@@ -186,7 +186,7 @@ def test_a_bad_configuration_is_one_clear_message(tmp_path: Path, monkeypatch: p
     assert not (tmp_path / "data").exists()
 
 
-def test_a_damaged_database_is_refused_without_leaving_an_engine(tmp_path: Path) -> None:
+def test_a_damaged_database_is_refused_before_anything_starts(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
     (data / "buckets.db").write_bytes(b"something else" * 100)
@@ -194,7 +194,7 @@ def test_a_damaged_database_is_refused_without_leaving_an_engine(tmp_path: Path)
     assert result.returncode == 2
     assert "database" in result.stderr
     assert "Traceback" not in result.stderr
-    assert not (data / "engine" / "engine.pid").exists()
+    assert not (data / "engine").exists()
 
 
 def test_what_was_made_is_there_after_kill_and_ctrl_c_ends_it_in_peace(tmp_path: Path) -> None:

@@ -3,19 +3,17 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
 import click
 
-from neuro_buckets.auth import Tokens, load_key
+from neuro_buckets.auth import Tokens, open_tokens
 from neuro_buckets.commands.refused import clear_errors
-from neuro_buckets.config import load_config, make_data_directory
+from neuro_buckets.config import load_config
 from neuro_buckets.models import Token
-from neuro_buckets.repository import Repository
 
 T = TypeVar("T")
 
@@ -88,23 +86,11 @@ def revoke(token_id: str, data: Path | None) -> None:
 
 def _with_tokens(data: Path | None, act: Callable[[Tokens], Awaitable[T]]) -> T:
     async def run() -> T:
-        async with _open_tokens(data) as tokens:
+        async with open_tokens(load_config(data_dir=data)) as tokens:
             return await act(tokens)
 
     with clear_errors():
         return asyncio.run(run())
-
-
-@asynccontextmanager
-async def _open_tokens(data: Path | None) -> AsyncIterator[Tokens]:
-    config = load_config(data_dir=data)
-    make_data_directory(config.data_dir)
-    key = load_key(config.token_key_file)
-    repository = await Repository.open(config.database)
-    try:
-        yield Tokens(repository, key)
-    finally:
-        await repository.aclose()
 
 
 def _row(known: Token) -> dict[str, str | None]:

@@ -67,6 +67,7 @@ def arguments(program: Path, data: Path, ports: Ports) -> list[str]:
         "-webdav=false",
         "-admin.ui=false",
         "-volume.max=5000",
+        "-volume.preStopSeconds=0",  # nobody else needs to hear that it stops
         "-metricsPort=0",
     ]
 

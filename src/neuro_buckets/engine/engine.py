@@ -16,8 +16,8 @@ from typing import Self, TypeVar
 from neuro_buckets.engine import process as processes
 from neuro_buckets.engine.command import arguments, environment, find_engine
 from neuro_buckets.engine.lock import DirectoryLock
-from neuro_buckets.engine.ports import LOOPBACK, Ports, are_free, choose_ports, listening
-from neuro_buckets.engine.probe import NotReadyError, check_ready
+from neuro_buckets.engine.ports import LOOPBACK, Ports, are_free, choose_ports, is_free, listening
+from neuro_buckets.engine.probe import NotReadyError, PortTakenError, check_ready
 from neuro_buckets.engine.secrets import AdminCredentials, EngineSecrets, load_or_make, write_configuration
 from neuro_buckets.errors import ConfigError
 
@@ -217,6 +217,8 @@ class Engine:
                 # First whose port it is: a stranger on a port that we lost could answer whatever it likes.
                 self._check_listening(process.pid)
                 return await asyncio.to_thread(check_ready, self.ports.s3, self.admin_credentials)
+            except PortTakenError:
+                raise
             except NotReadyError as error:
                 if time.monotonic() > give_up_at:
                     raise NotReadyError(f"{error}, after {START_SECONDS:.0f} seconds") from error
@@ -232,7 +234,11 @@ class Engine:
             raise NotReadyError("it ended while it was starting") from error
         if any(not address.is_loopback for address, _ in found):
             raise ConfigError("the embedded engine listens beyond this machine, which must not be; it was stopped")
-        if (ipaddress.ip_address(LOOPBACK), self.ports.s3) not in found:
+        door = (ipaddress.ip_address(LOOPBACK), self.ports.s3)
+        if door not in found:
+            # Asked in this order, so that the engine opening its door meanwhile is not taken for a stranger.
+            if not is_free(self.ports.s3) and door not in listening(pid):
+                raise PortTakenError(f"somebody else listens on its port {self.ports.s3}")
             raise NotReadyError(f"it does not listen on its port {self.ports.s3}")
 
     async def _watch(self) -> None:
@@ -266,10 +272,12 @@ class Engine:
     async def _end(self) -> None:
         if self._process is None:
             return
-        await processes.end(self._process)
-        self._process = None
-        processes.sweep_sockets(self._private, self.ports)
-        self._pid_file.unlink(missing_ok=True)
+        try:
+            await processes.end(self._process)
+        finally:
+            self._process = None
+            processes.sweep_sockets(self._private, self.ports)
+            self._pid_file.unlink(missing_ok=True)
 
     @property
     def _pid_file(self) -> Path:

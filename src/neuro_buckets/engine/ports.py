@@ -49,7 +49,19 @@ def choose_ports(file: Path) -> Ports:
 
 def are_free(ports: Ports) -> bool:
     """Whether nobody listens on any of them now."""
-    return all(_is_free(port) and _is_free(port + GRPC_OFFSET) for port in ports)
+    return all(is_free(port) and is_free(port + GRPC_OFFSET) for port in ports)
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on the port now."""
+    with socket.socket() as probe:
+        # As the engine does: without it a connection that ended a minute ago would count as a listener.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
 
 
 def listening(pid: int) -> set[tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, int]]:
@@ -82,18 +94,7 @@ def _find(chosen: dict[str, int]) -> int:
 
 def _usable(port: int, chosen: dict[str, int]) -> bool:
     taken = {other + offset for other in chosen.values() for offset in (0, GRPC_OFFSET)}
-    return not taken & {port, port + GRPC_OFFSET} and _is_free(port) and _is_free(port + GRPC_OFFSET)
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        # As the engine does: without it a connection that ended a minute ago would count as a listener.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError:
-            return False
-    return True
+    return not taken & {port, port + GRPC_OFFSET} and is_free(port) and is_free(port + GRPC_OFFSET)
 
 
 def _socket_inodes(pid: int) -> set[str]:

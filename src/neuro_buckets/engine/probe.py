@@ -16,6 +16,10 @@ class NotReadyError(Exception):
     """The engine did not do what it was asked; it may do so in a moment."""
 
 
+class PortTakenError(NotReadyError):
+    """Somebody else listens on the engine's port, and will: waiting does not help."""
+
+
 def check_ready(port: int, admin: AdminCredentials) -> None:
     """Write a few bytes and read them back.
 

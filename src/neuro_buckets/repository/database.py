@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 from sqlalchemy import Connection, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DatabaseError, IntegrityError, InterfaceError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -30,7 +31,7 @@ class Database:
     def __init__(self, url: str) -> None:
         # hide_parameters: a failing statement is logged, its values are not.
         self._engine = create_async_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
-        # SQLite has one writer at a time and lets the others poll; in this process they queue, which is fair and faster.
+        # SQLite has one writer at a time and lets the others poll; in this process they queue, which is fair.
         self._turn = asyncio.Lock()
         self._writer = self._engine.execution_options(begin="BEGIN IMMEDIATE")
         event.listen(self._engine.sync_engine, "connect", _set_up_connection)
@@ -67,6 +68,8 @@ def _translated() -> Iterator[None]:
         raise  # the answer to a question that was asked with the statement
     except (DatabaseError, InterfaceError) as error:
         raise RepositoryError(f"the database does not answer: {error.orig}; try again in a moment") from error
+    except PoolTimeoutError as error:
+        raise RepositoryError("the database is too busy; try again in a moment") from error
 
 
 def _set_up_connection(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:

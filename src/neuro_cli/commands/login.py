@@ -51,7 +51,7 @@ async def _login(url: URL, token: str) -> None:
     # Without arguments, as every later command does it: what was stored is what is told.
     async with neuro_sdk.get() as client:
         who = [("Service", str(client.url)), ("User", client.username), ("Cluster", await client.cluster_name())]
-        if client.url != url and client.url.host != url.host:
+        if client.url.authority != url.authority:
             _output.note(
                 "The environment (NEURO_URL, NEURO_TOKEN, NEURO_PASSED_CONFIG) is used before what was stored now:"
             )

@@ -159,7 +159,7 @@ class HttpClient:
 
     async def aclose(self) -> None:
         """Close all connections; requests under way fail with `ConnectionFailed`. The client cannot be used again."""
-        if self._loop is not None:
+        if self._loop is not None and not self._closed:
             self._check_loop()
         self._closed = True
         for way in self._ways.values():

@@ -16,7 +16,6 @@ from ._timeouts import DEFAULT_TIMEOUTS, Timeouts
 RECEIVE_BYTES = 256 * 1024
 """Of the receive buffer, which all connections of a client share: every read is copied out of it before the next."""
 
-_TLS_RECORD_BYTES = 16 * 1024 + 1024
 _ONE_WRITE_BYTES = 64 * 1024
 _SLICE_BYTES = 256 * 1024
 _PAUSE_BYTES = 1024 * 1024
@@ -37,7 +36,6 @@ class Connection(asyncio.BufferedProtocol):
         self.idle_since = 0.0
         self.lost: asyncio.Future[None] = loop.create_future()
         self._loop = loop
-        self._shared_buffer = buffer
         self._buffer = buffer
         self._transport: asyncio.Transport | None = None
         self._exchange: Exchange | None = None
@@ -124,11 +122,8 @@ class Connection(asyncio.BufferedProtocol):
         """See `asyncio.BaseProtocol`."""
         self.transport = cast("asyncio.Transport", transport)
 
-    def get_buffer(self, sizehint: int) -> memoryview:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - the loop's signature
         """See `asyncio.BufferedProtocol`."""
-        # At the end of a TLS connection asyncio reads once and drops what did not fit; the hint says how much it can be.
-        fits = sizehint + _TLS_RECORD_BYTES <= RECEIVE_BYTES
-        self._buffer = self._shared_buffer if fits else memoryview(bytearray(sizehint + _TLS_RECORD_BYTES))
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:

@@ -40,7 +40,7 @@ class Pool:
             if not connection.closing:
                 return connection
             self._slots -= 1
-        if self._slots < self._limit and not self._waiting:
+        if self._slots < self._limit:
             self._slots += 1
             return None
         waiter: asyncio.Future[Connection | None] = self._loop.create_future()

@@ -86,6 +86,8 @@ class Unavailable(ServerNotAvailable):
 
 def error_for(status: int, refusal: Refusal, what: str, retry_after: str | None = None) -> NeuroError:
     """Our error for a refused request; `what` names the bucket and key."""
+    if status == 200 and refusal.code:  # one key of many, or an answer that began before its outcome was known
+        status = 400
     kind = _BY_CODE.get(refusal.code) or _BY_STATUS.get(status, BadGateway)
     said = ": ".join(part for part in (refusal.code, refusal.message) if part) or f"status {status}"
     message = f"{what}: {_SAYS[kind]} ({said})"

@@ -1,7 +1,8 @@
 """The XML of S3, both ways. A listing page is read with one pattern; whatever that does not match whole is left to an XML parser."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import unquote_plus
@@ -11,14 +12,16 @@ from neuro_sdk._errors import BadGateway
 
 from .base import BlobInfo, Page, Part
 
-_KEY, _ETAG = rb"<Contents><Key>([^<&]*)</Key>", rb"<ETag>([^<]*)</ETag>"
-_SIZE, _DATE = rb"<Size>(\d+)</Size>", rb"<LastModified>([^<&]*)</LastModified>"
+# Text that XML means as it stands: no entity, and no line end that a parser would change.
+_PLAIN, _QUOTE = rb"([^<&\r]*)", rb"(?:&quot;|&#34;)?"
+_KEY, _ETAG = rb"<Contents><Key>" + _PLAIN + rb"</Key>", rb"<ETag>(" + _QUOTE + rb"[^<&\r]*" + _QUOTE + rb")</ETag>"
+_SIZE, _DATE = rb"<Size>(\d+)</Size>", rb"<LastModified>" + _PLAIN + rb"</LastModified>"
 _OTHER = rb"(?:<(?:Checksum\w+|StorageClass)>[^<]*</\w+>)*"
 # The order of the fields is each server's own; groups: key, etag, size, date.
 _AWS_ORDER = re.compile(_KEY + _DATE + _ETAG + _OTHER + _SIZE)
 _SEAWEED_ORDER = re.compile(_KEY + _ETAG + _SIZE + _OTHER + _DATE)
-_PREFIXES = re.compile(rb"<CommonPrefixes><Prefix>([^<&]*)</Prefix></CommonPrefixes>")
-_TOKEN = re.compile(rb"<NextContinuationToken>([^<&]*)</NextContinuationToken>")
+_PREFIXES = re.compile(rb"<CommonPrefixes><Prefix>" + _PLAIN + rb"</Prefix></CommonPrefixes>")
+_TOKEN = re.compile(rb"<NextContinuationToken>" + _PLAIN + rb"</NextContinuationToken>")
 _CODE = re.compile(rb"<Code>([^<]*)</Code>")
 _MESSAGE = re.compile(rb"<Message>([^<]*)</Message>")
 _URL_ENCODED = b"<EncodingType>url</EncodingType>"
@@ -41,40 +44,39 @@ def parse_refusal(body: bytes) -> Refusal:
     )
 
 
+@contextmanager
+def _reading(what: str) -> Iterator[None]:
+    try:
+        yield
+    except BadGateway:
+        raise
+    except (
+        ET.ParseError,
+        ValueError,
+        LookupError,
+    ) as error:  # the last two: bytes, numbers or an encoding that are none
+        raise BadGateway(f"the storage answered {what} that cannot be read: {error}") from error
+
+
+@_reading("a listing")
 def parse_page(body: bytes) -> tuple[Page, str | None]:
     """One page of ListObjectsV2, and the token of the next one.
 
     Raises:
-        BadGateway: it is no listing.
+        BadGateway: it is no listing, or one that is cut short without a token.
     """
-    if b"<IsTruncated>" not in body:
+    if b"IsTruncated>" not in body or b"ListBucketResult>" not in body[-40:]:
         raise BadGateway("the storage answered a listing with something that is none: is this an S3 endpoint?")
-    encoded = _URL_ENCODED in body
-    count = body.count(b"<Contents>")
-    rows = [(key, etag, size, date) for key, etag, size, date in _SEAWEED_ORDER.findall(body)]
-    if len(rows) != count:
-        rows = [(key, etag, size, date) for key, date, etag, size in _AWS_ORDER.findall(body)]
-    prefixes = _PREFIXES.findall(body)
-    token = _TOKEN.search(body)
-    if not (
-        len(rows) == count
-        and len(prefixes) == body.count(b"<CommonPrefixes>")
-        and (token is not None) == (b"<NextContinuationToken>" in body)
-    ):
-        return _parse_page_as_xml(body)
-    page = Page(
-        [
-            BlobInfo(_text(key, encoded), int(size), _moment(date), None, _etag(etag.decode()))
-            for key, etag, size, date in rows
-        ],
-        [_text(prefix, encoded) for prefix in prefixes],
-    )
-    return page, token[1].decode() if token else None
+    page, token = _match_page(body) or _parse_page_as_xml(body)
+    if token is None and b"IsTruncated>true<" in body:
+        raise BadGateway("the storage cut a listing short without saying how it goes on: does it know ListObjectsV2?")
+    return page, token
 
 
+@_reading("a list of parts")
 def parse_parts(body: bytes) -> tuple[list[Part], str | None]:
     """One page of ListParts, and the marker of the next one."""
-    root = _root(body)
+    root = _root(body, "ListPartsResult")
     parts = [
         Part(
             int(_child(part, "PartNumber")),
@@ -84,23 +86,29 @@ def parse_parts(body: bytes) -> tuple[list[Part], str | None]:
         )
         for part in _children(root, "Part")
     ]
-    more = _child(root, "IsTruncated") == "true"
-    return parts, _child(root, "NextPartNumberMarker") if more else None
+    if _child(root, "IsTruncated") != "true":
+        return parts, None
+    marker = _child(root, "NextPartNumberMarker")
+    if not marker:
+        raise BadGateway("the storage cut a list of parts short without saying how it goes on")
+    return parts, marker
 
 
+@_reading("the beginning of an upload")
 def parse_upload_id(body: bytes) -> str:
     """The id in the answer to CreateMultipartUpload."""
-    upload_id = _child(_root(body), "UploadId")
+    upload_id = _child(_root(body, "InitiateMultipartUploadResult"), "UploadId")
     if not upload_id:
         raise BadGateway("the storage began an upload without giving its id")
     return upload_id
 
 
+@_reading("the outcome of a deletion")
 def parse_delete_errors(body: bytes) -> list[tuple[str, Refusal]]:
     """The keys that DeleteObjects could not delete, and why."""
     return [
         (_child(error, "Key"), Refusal(_child(error, "Code"), _child(error, "Message")))
-        for error in _children(_root(body), "Error")
+        for error in _children(_root(body, "DeleteResult"), "Error")
     ]
 
 
@@ -126,13 +134,38 @@ def fits_xml(key: str) -> bool:
     return not _NOT_IN_XML.search(key)
 
 
+def _match_page(body: bytes) -> tuple[Page, str | None] | None:
+    """The page, or None if the patterns do not see all of it."""
+    encoded = _URL_ENCODED in body
+    tags = body.count(b"Contents>")
+    rows = [(key, etag, size, date) for key, etag, size, date in _SEAWEED_ORDER.findall(body)]
+    if 2 * len(rows) != tags:
+        rows = [(key, etag, size, date) for key, date, etag, size in _AWS_ORDER.findall(body)]
+    prefixes = _PREFIXES.findall(body)
+    token = _TOKEN.search(body)
+    if not (
+        2 * len(rows) == tags
+        and 2 * len(prefixes) == body.count(b"CommonPrefixes>")
+        and (token is not None) == (b"NextContinuationToken" in body)
+    ):
+        return None
+    page = Page(
+        [
+            BlobInfo(_text(key, encoded), int(size), _moment(date), None, _etag(etag.decode()))
+            for key, etag, size, date in rows
+        ],
+        [_text(prefix, encoded) for prefix in prefixes],
+    )
+    return page, (token[1].decode() or None) if token else None
+
+
 def _parse_page_as_xml(body: bytes) -> tuple[Page, str | None]:
-    root = _root(body)
+    root = _root(body, "ListBucketResult")
     encoded = _child(root, "EncodingType") == "url"
     blobs = [
         BlobInfo(
             _decode(_child(row, "Key"), encoded),
-            int(_child(row, "Size") or 0),
+            int(_child(row, "Size")),
             _moment(_child(row, "LastModified").encode()),
             None,
             _etag(_child(row, "ETag")),
@@ -143,19 +176,23 @@ def _parse_page_as_xml(body: bytes) -> tuple[Page, str | None]:
     return Page(blobs, prefixes), _child(root, "NextContinuationToken") or None
 
 
-def _root(body: bytes) -> ET.Element:
-    try:
-        return ET.fromstring(body)  # noqa: S314 - expat expands no external entities, and bounds internal ones
-    except ET.ParseError as error:
-        raise BadGateway(f"the storage answered XML that cannot be read: {error}") from error
+def _root(body: bytes, name: str) -> ET.Element:
+    root = ET.fromstring(body)  # noqa: S314 - expat expands no external entities, and bounds internal ones
+    if _local(root) != name:
+        raise BadGateway(f"the storage answered {_local(root)} where {name} belongs: is this an S3 endpoint?")
+    return root
 
 
 def _children(element: ET.Element, name: str) -> list[ET.Element]:
-    return [child for child in element if child.tag.rpartition("}")[2] == name]
+    return [child for child in element if _local(child) == name]
 
 
 def _child(element: ET.Element, name: str) -> str:
     return next((child.text or "" for child in _children(element, name)), "")
+
+
+def _local(element: ET.Element) -> str:
+    return element.tag.rpartition("}")[2]
 
 
 def _text(raw: bytes, encoded: bool) -> str:

@@ -1,0 +1,129 @@
+"""Asking one S3 bucket until it answers: every try is signed anew, stale credentials and a wrong clock are mended, the rest is retried.
+
+What is asked, and what the answers mean, is in `s3`.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from typing import TypeVar
+
+from neuro_sdk._errors import ConnectionFailed, ServerTimeout
+from neuro_sdk._http import (
+    HttpClient,
+    Response,
+    RetryPolicy,
+    StreamedResponse,
+    retry_after_seconds,
+    retrying,
+    transient,
+)
+
+from .base import Buffer
+from .credentials import Credentials
+from .dates import parse_http_date
+from .s3_errors import CLOCK_SKEW, STALE_CREDENTIALS, Unavailable, error_for
+from .s3_kin import Endpoint
+from .s3_xml import Refusal, parse_refusal
+from .sigv4 import canonical_query, quote_key
+
+_RETRY = RetryPolicy(attempts=12)  # about 40 s in all: a failover of the storage takes up to half a minute
+
+R = TypeVar("R", bound=Response | StreamedResponse)
+Pairs = Sequence[tuple[str, str]]
+
+
+class S3Wire:
+    """Requests to one bucket."""
+
+    def __init__(self, http: HttpClient, bucket_name: str, credentials: Credentials) -> None:
+        self._http = http
+        self._name = bucket_name
+        self._credentials = credentials
+        self._endpoint: Endpoint | None = None
+        self._clock_offset_seconds = 0.0
+
+    def what(self, key: str) -> str:
+        """How a message names a blob, or the bucket."""
+        return f"blob {key!r} in bucket {self._name!r}" if key else f"bucket {self._name!r}"
+
+    async def request(
+        self, method: str, key: str = "", *, query: Pairs = (), headers: Pairs = (), body: Buffer = b""
+    ) -> Response:
+        """One request and its whole answer, which is a success.
+
+        Raises:
+            NeuroError: what the provider refuses, as `s3_errors` has it.
+        """
+        target_query = canonical_query(query)
+
+        async def ask(endpoint: Endpoint) -> Response:
+            path = f"{endpoint.path}/{quote_key(key)}"
+            signed = endpoint.signer.sign(method, endpoint.origin.host_header, path, target_query, list(headers))
+            target = f"{path}?{target_query}" if target_query else path
+            return await self._http.request(method, endpoint.origin, target, signed, body)
+
+        return await self._until_ok(ask, key)
+
+    async def stream(self, connection: AsyncExitStack, key: str, headers: Pairs) -> StreamedResponse:
+        """Begin a GET whose body arrives inside `connection`; 416 is an answer like any other."""
+
+        async def ask(endpoint: Endpoint) -> StreamedResponse:
+            await connection.aclose()
+            path = f"{endpoint.path}/{quote_key(key)}"
+            signed = endpoint.signer.sign("GET", endpoint.origin.host_header, path, "", list(headers))
+            return await connection.enter_async_context(self._http.stream("GET", endpoint.origin, path, signed))
+
+        return await self._until_ok(ask, key, also_ok=416)
+
+    async def _until_ok(self, ask: Callable[[Endpoint], Awaitable[R]], key: str, also_ok: int = 0) -> R:
+        """Ask until the answer is a success, within the bounds of `_RETRY`. Stale credentials and a wrong clock are mended once each."""
+        mended: set[str] = set()
+
+        async def attempt() -> R:
+            while True:
+                endpoint = await self._current_endpoint()
+                try:
+                    response = await ask(endpoint)
+                except (ConnectionFailed, ServerTimeout) as error:
+                    raise type(error)(f"{self.what(key)}: {error}") from error.__cause__ or error
+                if response.status < 300 or response.status == also_ok:
+                    return response
+                body = response.body if isinstance(response, Response) else await response.read()
+                refusal = parse_refusal(body)
+                if not body and key and response.status in {400, 403, 404}:  # the answer to a HEAD does not tell why
+                    refusal = await self._why(endpoint, key)
+                if refusal.code in STALE_CREDENTIALS and "credentials" not in mended:
+                    mended.add("credentials")
+                    await self._credentials.replace(endpoint.values)
+                elif refusal.code in CLOCK_SKEW and "clock" not in mended:
+                    mended.add("clock")
+                    self._correct_clock(endpoint, response.headers.get("date"))
+                else:
+                    raise error_for(response.status, refusal, self.what(key), response.headers.get("retry-after"))
+
+        return await retrying(_RETRY, attempt, retry_on=_retry_after)
+
+    async def _current_endpoint(self) -> Endpoint:
+        values = await self._credentials.get()
+        if self._endpoint is None or self._endpoint.values is not values:
+            self._endpoint = Endpoint.parse(values)
+            self._endpoint.signer.clock_offset_seconds = self._clock_offset_seconds
+        return self._endpoint
+
+    async def _why(self, endpoint: Endpoint, key: str) -> Refusal:
+        path = f"{endpoint.path}/{quote_key(key)}"
+        signed = endpoint.signer.sign("GET", endpoint.origin.host_header, path, "", [("range", "bytes=0-0")])
+        return parse_refusal((await self._http.request("GET", endpoint.origin, path, signed)).body)
+
+    def _correct_clock(self, endpoint: Endpoint, date: str | None) -> None:
+        moment = parse_http_date(date)
+        if moment is not None:
+            self._clock_offset_seconds = endpoint.signer.clock_offset_seconds = moment.timestamp() - time.time()
+
+
+def _retry_after(error: Exception) -> bool | float:
+    """Whether to try again, or after how many seconds the provider wants it."""
+    if isinstance(error, Unavailable):
+        return retry_after_seconds(error.retry_after) or True
+    return transient(error)
