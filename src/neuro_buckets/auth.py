@@ -91,10 +91,6 @@ class Tokens:
         if not await self._rows.revoke(token_id, now()):
             raise NotFound(f"no token has the id {token_id!r}; list them with 'neuro token list'")
 
-    async def revoke_labelled(self, label: str) -> None:
-        """End every token with this label."""
-        await self._rows.revoke_labelled(label, now())
-
 
 @asynccontextmanager
 async def open_tokens(config: ServiceConfig) -> AsyncIterator[Tokens]:

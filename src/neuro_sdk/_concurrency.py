@@ -26,10 +26,11 @@ async def for_each(items: AsyncIterator[T], act: Callable[[T], Awaitable[None]],
 
     try:
         async with asyncio.TaskGroup() as group:
-            for _ in range(limit):
-                group.create_task(work())
+            tasks = [group.create_task(work()) for _ in range(limit)]
     except BaseExceptionGroup as failures:
         raise _first(failures) from None
+    for task in tasks:
+        task.result()  # a group passes over one that was cancelled from within: what it left undone must not look done
 
 
 class Budget:

@@ -48,17 +48,17 @@ async def test_a_missing_engine_tells_how_to_install_it(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("nowhere")
 @pytest.mark.parametrize("place", ["bin", "path"])
 def test_the_engine_is_found_beside_python_and_on_path(tmp_path: Path, place: str) -> None:
-    wanted = program(tmp_path / place / "weed", "echo version 30GB 4.34 linux amd64")
+    wanted = program(tmp_path / place / "weed", "echo version 30GB 4.48 linux amd64")
 
     assert find_engine() == wanted
 
 
 @pytest.mark.usefixtures("nowhere")
-@pytest.mark.parametrize("old", ["4.33", "3.97", "4.4"])
+@pytest.mark.parametrize("old", ["4.47", "3.97", "4.5"])
 async def test_an_old_engine_tells_both_versions(tmp_path: Path, old: str) -> None:
     program(tmp_path / "path" / "weed", f"echo version 30GB {old} linux amd64")
 
-    with pytest.raises(ConfigError, match=rf"version {old} .*4\.34 or later: pip install .*--upgrade"):
+    with pytest.raises(ConfigError, match=rf"version {old} .*4\.48 or later: pip install .*--upgrade"):
         await Engine(tmp_path / "engine").start()
 
 

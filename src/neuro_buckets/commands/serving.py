@@ -19,14 +19,14 @@ from neuro_buckets.auth import open_tokens
 from neuro_buckets.config import ServiceConfig
 from neuro_buckets.engine import Engine
 from neuro_buckets.engine.files import write_private
-from neuro_buckets.errors import ConfigError
+from neuro_buckets.errors import ConfigError, Unauthenticated
 from neuro_buckets.models import USER_NAME
 from neuro_buckets.providers.seaweedfs import SeaweedProvider
 from neuro_buckets.routes.context import Context
 from neuro_buckets.routes.service import HEALTH_PATH
 
 TOKEN_LABEL = "neuro up"  # noqa: S105 - a label
-TOKEN_LIFETIME = timedelta(days=365)
+TOKEN_LIFETIME = timedelta(days=3650)  # it opens nothing that the reader of its file could not open anyway
 REQUESTS_END_SECONDS = 2
 _HEALTH_SECONDS = 15.0
 
@@ -101,11 +101,24 @@ def _check_health(host: str, port: int) -> None:
 
 
 async def _write_ready(file: Path, context: Context, url: str, user: str) -> None:
-    """Tell others on this machine that all answers, and how to log in; the token of the last run ends."""
-    await context.tokens.revoke_labelled(TOKEN_LABEL)
-    token = await context.tokens.issue(user, TOKEN_LIFETIME, label=TOKEN_LABEL)
+    """Tell others on this machine that all answers, and how to log in."""
+    token = await _keep_token(context, user)
     ready = {"url": url, "token": token, "user": user, "cluster": context.config.cluster_name}
     write_private(file, json.dumps(ready, indent=2).encode())
+
+
+async def _keep_token(context: Context, user: str) -> str:
+    """The token of the last run, so that a login outlives a restart; a new one when it has ended or is another user's."""
+    file = context.config.data_dir / "up.token"
+    try:
+        token = file.read_text(encoding="ascii")
+        if await context.tokens.authenticate(token) == user:
+            return token
+    except (OSError, UnicodeDecodeError, Unauthenticated):
+        pass  # none yet, or none that can be used: it is replaced
+    token = await context.tokens.issue(user, TOKEN_LIFETIME, label=TOKEN_LABEL)
+    write_private(file, token.encode())
+    return token
 
 
 def _login_name() -> str:

@@ -40,7 +40,6 @@ def up(data: Path | None, port: int | None) -> None:
     """
     with clear_errors():
         config = load_config(data_dir=data, port=port)
-        configure_logging()
         asyncio.run(_until_stopped(config))
 
 
@@ -76,6 +75,7 @@ def _give_up() -> None:
 async def _run(config: ServiceConfig) -> None:
     make_data_directory(config.data_dir)
     with _held(config.data_dir), _listening(config) as listener:
+        configure_logging(config.data_dir / "service.log")
         # Only now: this imports all of the service, and what is wrong with the configuration should be told before.
         from neuro_buckets.commands.serving import serve
 

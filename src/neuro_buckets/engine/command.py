@@ -11,8 +11,8 @@ from pathlib import Path
 from neuro_buckets.engine.ports import GRPC_OFFSET, LOOPBACK, Ports
 from neuro_buckets.errors import ConfigError
 
-# Before 4.34 a copy source with `..` reached other buckets, and the IAM port asked for no credentials.
-WANTED_VERSION = (4, 34)
+# Seen: 4.45 and older do not know all of our options, and a part of 4.47 listens on every address whatever it is told.
+WANTED_VERSION = (4, 48)
 _INSTALL = "pip install 'neuro-buckets[engine]'"
 _VERSION_SECONDS = 20
 

@@ -1,0 +1,1 @@
+"""Where buckets live: the seam in `base`, one file a provider."""

@@ -42,10 +42,3 @@ class TokenRows:
                 update(tokens).where(tokens.c.id == token_id, tokens.c.revoked_at.is_(None)).values(revoked_at=at)
             )
         return known is not None
-
-    async def revoke_labelled(self, label: str, at: datetime) -> None:
-        """Revoke every token that carries this label."""
-        async with self._database.write() as connection:
-            await connection.execute(
-                update(tokens).where(tokens.c.label == label, tokens.c.revoked_at.is_(None)).values(revoked_at=at)
-            )

@@ -5,9 +5,11 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 
-from neuro_sdk._errors import BadGateway, ServerNotAvailable
+from neuro_sdk._errors import BadGateway
 
 _RENEW_AHEAD_SECONDS = 300.0
+_TRY_AGAIN_SECONDS = 15.0
+_LEAST_SECONDS = 60.0
 _EXPIRY_FIELDS = ("expiration", "expiry", "expire_time")
 
 
@@ -22,39 +24,39 @@ class Credentials:
         self._renewing: asyncio.Task[None] | None = None
 
     async def get(self) -> Mapping[str, str]:
-        """The current map; the same object as long as nothing was renewed."""
+        """The current map; the same object as long as nothing was renewed. Nobody waits for a renewal while it is still good."""
         now = time.time()
-        if now >= self._renew_at:
-            try:
-                await self._renew()
-            except ServerNotAvailable:
-                if now >= self._ends_at:
-                    raise
+        if now >= self._ends_at:
+            await asyncio.shield(self._renewal())
+        elif now >= self._renew_at:
+            self._renewal()
         return self._values
 
     async def replace(self, refused: Mapping[str, str]) -> Mapping[str, str]:
         """The map that follows `refused`, which the provider no longer takes."""
         if self._values is refused:
-            await self._renew()
+            await asyncio.shield(self._renewal())
         return self._values
 
-    async def _renew(self) -> None:
+    def _renewal(self) -> asyncio.Task[None]:
+        """The one under way. Waiters shield it: one that gives up must not take the others with it."""
         if self._renewing is None:
             self._renewing = asyncio.create_task(self._fetch_and_keep())
             self._renewing.add_done_callback(self._renewed)
-        await asyncio.shield(self._renewing)  # one waiter that gives up must not take the others with it
+        return self._renewing
 
     def _renewed(self, task: asyncio.Task[None]) -> None:
         self._renewing = None
-        if not task.cancelled():
-            task.exception()  # whoever waited has it; nobody waiting is no reason to complain at exit
+        if task.cancelled() or task.exception() is not None:  # whoever waits is told
+            self._renew_at = time.time() + _TRY_AGAIN_SECONDS
 
     async def _fetch_and_keep(self) -> None:
         values = await self._fetch()
-        ends_at = _expiry(values)
-        lifetime = ends_at - time.time()
+        now, ends_at = time.time(), _expiry(values)
+        if ends_at <= now:  # over when they were just made: our clock is wrong, and the provider will say when they are
+            ends_at = now + _LEAST_SECONDS
         self._values, self._ends_at = values, ends_at
-        self._renew_at = ends_at - min(_RENEW_AHEAD_SECONDS, lifetime / 5)
+        self._renew_at = ends_at - min(_RENEW_AHEAD_SECONDS, (ends_at - now) / 5)
 
 
 def _expiry(values: Mapping[str, str]) -> float:

@@ -1,9 +1,11 @@
 """Uploads in parts over any store: how a body is cut, how many parts travel at once, and that nothing is left when it fails."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from contextlib import aclosing
 
 from neuro_sdk._concurrency import finish, for_each
+from neuro_sdk._errors import ArgumentTypeError, NeuroError
 
 from .base import BlobStore, Buffer, Part
 
@@ -29,18 +31,24 @@ def part_bytes_for(size: int | None, number: int = 1) -> int:
 async def cut(body: Buffer | AsyncIterator[bytes], size: int | None) -> AsyncIterator[Buffer]:
     """The body in parts. Of a stream at most one part is held; a buffer is never copied."""
     if isinstance(body, bytes | bytearray | memoryview):
-        view, part_bytes = memoryview(body), part_bytes_for(len(body))
+        view = memoryview(body).cast("B")
+        part_bytes = part_bytes_for(len(view))
         for start in range(0, len(view), part_bytes):
             yield view[start : start + part_bytes]
         return
     held, number = bytearray(), 1
     async for chunk in body:
+        if not isinstance(chunk, bytes | bytearray | memoryview):
+            raise ArgumentTypeError(
+                f"the body of a blob is an asynchronous iterator of bytes, not of {type(chunk).__name__}"
+            )
         held += chunk
         while len(held) >= (part_bytes := part_bytes_for(size, number)):
             if len(held) == part_bytes:
                 part, held = held, bytearray()
             else:
-                part, held = held[:part_bytes], held[part_bytes:]
+                part = held[:part_bytes]
+                del held[:part_bytes]  # moves no bytes, however large the chunk was
             yield part
             number += 1
     if held:
@@ -48,7 +56,10 @@ async def cut(body: Buffer | AsyncIterator[bytes], size: int | None) -> AsyncIte
 
 
 async def put_in_parts(store: BlobStore, key: str, parts: AsyncIterator[Buffer]) -> None:
-    """Upload `parts` side by side and make them the blob. On any failure or cancellation the upload is aborted."""
+    """Upload `parts` side by side and make them the blob. On any failure or cancellation the upload is aborted.
+
+    The failure is what is raised, also when aborting fails too: then it has a note of it.
+    """
     upload_id = await _begin(store, key)
     stored: list[Part] = []
 
@@ -57,11 +68,12 @@ async def put_in_parts(store: BlobStore, key: str, parts: AsyncIterator[Buffer])
         stored.append(await store.put_part(key, upload_id, number, part))
 
     try:
-        await for_each(_number(parts), put_one, limit=PARTS_AT_ONCE)
+        async with aclosing(_number(parts)) as numbered:
+            await for_each(numbered, put_one, limit=PARTS_AT_ONCE)
         stored.sort(key=lambda part: part.number)
         await store.complete(key, upload_id, stored)
-    except BaseException:
-        await finish(store.abort(key, upload_id), within_seconds=_ABORT_SECONDS)
+    except BaseException as failure:
+        await _clean_up(store.abort(key, upload_id), failure)
         raise
 
 
@@ -69,9 +81,9 @@ async def _begin(store: BlobStore, key: str) -> str:
     beginning = asyncio.create_task(store.begin(key))
     try:
         return await asyncio.shield(beginning)
-    except asyncio.CancelledError:
+    except asyncio.CancelledError as cancelled:
         # The request is on its way: only its answer tells which upload is to be aborted.
-        await finish(_abort_begun(store, key, beginning), within_seconds=_ABORT_SECONDS)
+        await _clean_up(_abort_begun(store, key, beginning), cancelled)
         raise
 
 
@@ -79,7 +91,14 @@ async def _abort_begun(store: BlobStore, key: str, beginning: asyncio.Task[str])
     await store.abort(key, await beginning)
 
 
-async def _number(parts: AsyncIterator[Buffer]) -> AsyncIterator[tuple[int, Buffer]]:
+async def _clean_up(work: Coroutine[None, None, None], failure: BaseException) -> None:
+    try:
+        await finish(work, within_seconds=_ABORT_SECONDS)
+    except (NeuroError, TimeoutError) as error:
+        failure.add_note(f"the provider may still hold its parts, for they could not be discarded: {error!r}")
+
+
+async def _number(parts: AsyncIterator[Buffer]) -> AsyncGenerator[tuple[int, Buffer], None]:
     number = 0
     async for part in parts:
         number += 1
