@@ -95,7 +95,7 @@ def running_service() -> Iterator[dict[str, str]]:
     log = WORK / "neuro-up.log"
     started = time.monotonic()
     with log.open("wb") as out:
-        command = [Path(sys.executable).with_name("neuro"), "up", "--data", data, "--port", "0"]
+        command = [str(Path(sys.executable).with_name("neuro")), "up", "--data", str(data), "--port", "0"]
         service = subprocess.Popen(command, stdout=out, stderr=out)
     try:
         ready = data / "ready.json"

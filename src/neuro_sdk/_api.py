@@ -98,6 +98,8 @@ class Api:
         """
         clusters = await self.clusters()
         name = name or self._config.cluster or next(iter(clusters), None)
+        if name is not None and name not in clusters:  # an address is a URL, and those know no capitals in a host
+            name = next((other for other in clusters if other.lower() == name), name)
         if name is None or name not in clusters:
             raise ConfigError(f"no cluster {name!r} at {self._config.url}: there is {', '.join(clusters) or 'none'}")
         return clusters[name]

@@ -158,24 +158,35 @@ async def _glob(
     part, rest = parts[0], parts[1:]
     if part == ANY_DEPTH:
         matches = compile_parts(parts).fullmatch
-        async for page in store.list(prefix, delimiter=""):
-            for blob in page.blobs:
-                relative = blob.key[len(prefix) :]
-                if relative and matches(relative.removesuffix("/") if dirs_only else relative):
-                    yield entry_of(bucket, blob)
+        async with aclosing(store.list(prefix)) as pages:
+            async for page in pages:
+                for blob in page.blobs:
+                    relative = blob.key[len(prefix) :]
+                    if relative and matches(relative.removesuffix("/") if dirs_only else relative):
+                        yield entry_of(bucket, blob)
         return
     matches = compile_part(part).fullmatch
-    async for page in store.list(prefix + literal_head(part), delimiter="/"):
-        for entry in _entries(bucket, page):
-            name = entry.key[len(prefix) :]
-            if not name or not matches(name.removesuffix("/")):
+    async with aclosing(_level(bucket, store, prefix, literal_head(part))) as level:
+        async for name, entry in level:
+            if not matches(name.removesuffix("/")):
                 continue
             if not rest:
                 yield entry
-            elif name.endswith("/") and isinstance(entry, BlobCommonPrefix):
+            elif isinstance(entry, BlobCommonPrefix):
                 async with aclosing(_glob(bucket, store, entry.key, rest, dirs_only=dirs_only)) as deeper:
                     async for match in deeper:
                         yield match
+
+
+async def _level(
+    bucket: Bucket, store: BlobStore, folder: str, beginning: str
+) -> AsyncGenerator[tuple[str, BucketEntry], None]:
+    """What is directly in a folder and begins so, with its name in there."""
+    async with aclosing(store.list(folder + beginning, delimiter="/")) as pages:
+        async for page in pages:
+            for entry in _entries(bucket, page):
+                if name := entry.key[len(folder) :]:
+                    yield name, entry
 
 
 def _entries(bucket: Bucket, page: Page) -> list[BucketEntry]:

@@ -89,7 +89,13 @@ class IntegrityError(NeuroError, ValueError):
 
 
 class ServerNotAvailable(NeuroError, ValueError):
-    """A server does not answer, or says that it cannot now. The same call may work later."""
+    """A server does not answer, or says that it cannot now. The same call may work later.
+
+    Attributes:
+        retry_after_seconds: how long the server asks to be left alone, if it said so.
+    """
+
+    retry_after_seconds: float | None = None
 
 
 class ConnectionFailed(ServerNotAvailable, ConnectionError):
@@ -118,6 +124,10 @@ class TransferError(NeuroError):
     def __init__(self, message: str, failures: Sequence[str]) -> None:
         super().__init__("\n".join([message, *(f"  {line}" for line in failures)]))
         self.failures = tuple(failures)
+        self._message = message
+
+    def __reduce__(self) -> "tuple[type[TransferError], tuple[str, Sequence[str]]]":
+        return type(self), (self._message, self.failures)
 
 
 class ConfigError(NeuroError, RuntimeError):

@@ -1,5 +1,6 @@
 """Ignore files, as `.gitignore` has them: which paths of an upload they leave out. Matching is pathspec's."""
 
+import re
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING
 from ._errors import IllegalArgumentError
 
 if TYPE_CHECKING:
-    from pathspec import GitIgnoreSpec
+    from pathspec import GitIgnoreSpec, RegexPattern
 
 
 class IgnoreRules:
@@ -36,10 +37,22 @@ class IgnoreRules:
         found: bool | None = None
         for directory, spec in self._specs:
             relative = path.relative_to(directory).as_posix() + ("/" if is_dir else "")
-            include = spec.check_file(relative).include
-            if include is not None:
-                found = include
+            for pattern in spec.patterns:
+                if pattern.include is not None and _names(pattern, relative):
+                    found = pattern.include
         return found
+
+
+def _names(pattern: "RegexPattern", relative: str) -> bool:
+    # pathspec lets a rule for a directory speak of all that is below, so that `!dir/` would take what another rule leaves out in there. A
+    # walk asks about each directory on the way, so here, as in git, a rule speaks of what it names only, and `dir/**` not of `dir/`.
+    for found in pattern.regex.finditer(relative) if pattern.regex else ():
+        if "ps_d" in found.re.groupindex:
+            if found.start("ps_d") in {-1, len(relative) - 1}:
+                return True
+        elif found.end() < len(relative) or not relative.endswith("/"):
+            return True
+    return False
 
 
 def _read(file: Path) -> "GitIgnoreSpec | None":
@@ -51,4 +64,8 @@ def _read(file: Path) -> "GitIgnoreSpec | None":
         raise IllegalArgumentError(f"the ignore file {file} is not UTF-8") from error
     from pathspec import GitIgnoreSpec  # on first use: not every import of the SDK uploads a directory
 
-    return GitIgnoreSpec.from_lines(text.splitlines())
+    lines = text.splitlines()
+    try:
+        return GitIgnoreSpec.from_lines(lines)
+    except (ValueError, re.error) as error:
+        raise IllegalArgumentError(f"{file}: a rule cannot be read as .gitignore has them ({error})") from error

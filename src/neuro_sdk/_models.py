@@ -18,6 +18,8 @@ class Bucket:
     class Provider(str, enum.Enum):
         """The kinds of storage that a bucket can be on; the values are the wire's."""
 
+        __module__ = "neuro_sdk"  # nested, so that `__init__` does not reach it
+
         AWS = "aws"
         MINIO = "minio"
         AZURE = "azure"

@@ -95,14 +95,15 @@ def key_in_bucket(uri: URL, cluster: str, org: str | None, owner: str, names: It
         IllegalArgumentError: it is not in that bucket.
     """
     address = parse_blob(uri, cluster, owner, org)
-    key = address.key_in(org, owner, names) if address.cluster == cluster else None
+    here = address.cluster.lower() == cluster.lower()  # whoever parses a URL lowers its host
+    key = address.key_in(org, owner, names) if here else None
     if key is None:
         raise IllegalArgumentError(f"{_shown(uri)} is not in the bucket {next(n for n in names if n)!r}")
     return key
 
 
 def local_path(uri: URL) -> Path:
-    """The local path of a `file:` address; relative ones are taken from the working directory. Symlinks stay as they are.
+    """The local path of a `file:` address; relative ones are taken from the working directory. Symlinks stay, but behind a `..`.
 
     Bytes that are no UTF-8 are bytes of the file name, as everywhere in Python.
 
@@ -119,7 +120,9 @@ def local_path(uri: URL) -> Path:
         raise IllegalArgumentError(f"Cannot expand a user in {_shown(uri)}: write the whole path")
     if "\0" in path:
         raise IllegalArgumentError(f"{_shown(uri)} holds a NUL, which no file name can")
-    return Path.cwd() / path
+    whole = Path.cwd() / path
+    # With `..` in it, the directories that it is in could not be read off it.
+    return whole.resolve() if ".." in whole.parts else whole
 
 
 def file_uri(path: str | Path) -> URL:

@@ -27,14 +27,21 @@ def test_an_example_runs(stack: Stack, tmp_path: Path, language: str, code: str)
     shutil.copy(ROOT / "README.md", tmp_path)
     shutil.copytree(ROOT / "docs", tmp_path / "docs")
     config = tmp_path / "config"
-    environ = {**os.environ, "NEUROMATION_CONFIG": str(config), "NEURO_URL": stack.url, "NEURO_TOKEN": stack.token("reader")}
+    environ = {
+        **os.environ,
+        "NEUROMATION_CONFIG": str(config),
+        "NEURO_URL": stack.url,
+        "NEURO_TOKEN": stack.token("reader"),
+    }
     environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environ['PATH']}"
     if language == "python":
         commands = [[sys.executable, "-c", code]]
     else:
         commands = [shlex.split(line, comments=True) for line in code.splitlines() if line.strip()]
     for command in commands:
-        done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60, check=False
+        )
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
 
 

@@ -122,7 +122,8 @@ def serving_in_a_thread(script: Callable[[socket.socket, int], None], *, receive
                 if over.is_set():
                     return
                 server.accepted += 1
-                with contextlib.suppress(ConnectionError):
+                connection.settimeout(5)
+                with contextlib.suppress(ConnectionError, TimeoutError):
                     script(connection, server.accepted)
 
     over = threading.Event()

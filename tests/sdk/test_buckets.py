@@ -41,7 +41,9 @@ async def test_a_taken_name_is_a_conflict_that_names_it(client: Client, bucket: 
         await client.buckets.create(bucket.name)
 
 
-@pytest.mark.parametrize("name", ["", "ab", "UPPER", "9digit", "has space", "x" * 41, "ends-", "dot.dot", "../up", "bucket\n"])
+@pytest.mark.parametrize(
+    "name", ["", "ab", "UPPER", "9digit", "has space", "x" * 41, "ends-", "dot.dot", "../up", "bucket\n"]
+)
 async def test_a_bad_name_is_refused_with_the_reason(client: Client, name: str) -> None:
     with pytest.raises(IllegalArgumentError):
         await client.buckets.create(name)
@@ -94,7 +96,9 @@ async def test_a_bucket_deleted_behind_our_back_is_told_apart_from_a_missing_blo
             await client.buckets.head_blob(bucket.id, "key")
 
 
-async def test_a_stranger_reaches_nothing_by_any_way(client: Client, stranger: Client, bucket: Bucket, user: str) -> None:
+async def test_a_stranger_reaches_nothing_by_any_way(
+    client: Client, stranger: Client, bucket: Bucket, user: str
+) -> None:
     await client.buckets.put_blob(bucket.id, "secret", b"mine")
     assert await fetch(client, bucket.id, "secret") == b"mine"
     theirs = stranger.buckets
@@ -122,7 +126,9 @@ async def test_a_stranger_reaches_nothing_by_any_way(client: Client, stranger: C
     assert await fetch(client, bucket.id, "secret") == b"mine"
 
 
-async def test_a_strangers_credentials_open_only_their_own_bucket(client: Client, stranger: Client, bucket: Bucket) -> None:
+async def test_a_strangers_credentials_open_only_their_own_bucket(
+    client: Client, stranger: Client, bucket: Bucket
+) -> None:
     await client.buckets.put_blob(bucket.id, "secret", b"mine")
     own = await stranger.buckets.create()
     mine = await client.buckets.request_tmp_credentials(bucket.id)
@@ -149,7 +155,15 @@ async def test_a_strangers_credentials_open_only_their_own_bucket(client: Client
 async def test_temporary_credentials_are_a_map_that_hides_in_a_repr(client: Client, bucket: Bucket) -> None:
     issued = await client.buckets.request_tmp_credentials(bucket.id)
     assert (issued.bucket_id, issued.provider) == (bucket.id, Bucket.Provider.SEAWEEDFS)
-    wanted = {"bucket_name", "endpoint_url", "region_name", "access_key_id", "secret_access_key", "session_token", "expiration"}
+    wanted = {
+        "bucket_name",
+        "endpoint_url",
+        "region_name",
+        "access_key_id",
+        "secret_access_key",
+        "session_token",
+        "expiration",
+    }
     assert set(issued.credentials) == wanted
     assert issued.credentials["secret_access_key"] not in repr(issued)
 
@@ -225,7 +239,9 @@ async def test_a_warm_blob_call_makes_one_request_to_the_provider(client: Client
         assert (asked.control, len(asked.provider)) == ([], 1)
 
 
-async def test_a_cold_bucket_is_asked_for_once_however_many_wait(stack: Stack, user: str, bucket: Bucket, asked: Asked) -> None:
+async def test_a_cold_bucket_is_asked_for_once_however_many_wait(
+    stack: Stack, user: str, bucket: Bucket, asked: Asked
+) -> None:
     async with neuro_sdk.get(url=stack.url, token=stack.token(user)) as cold:
         asked.clear()
         await asyncio.gather(*(cold.buckets.put_blob(bucket.id, f"key{number}", b"x") for number in range(20)))
@@ -233,7 +249,9 @@ async def test_a_cold_bucket_is_asked_for_once_however_many_wait(stack: Stack, u
         assert len(asked.control) == 3  # the configuration, the bucket, the credentials
 
 
-async def test_one_bucket_under_many_names_has_one_set_of_credentials(client: Client, bucket: Bucket, asked: Asked) -> None:
+async def test_one_bucket_under_many_names_has_one_set_of_credentials(
+    client: Client, bucket: Bucket, asked: Asked
+) -> None:
     await client.buckets.head_blob(bucket.id, await _put(client, bucket))
     await client.buckets.head_blob(str(bucket.name), "key")
     await client.buckets.blob_is_dir(URL(f"blob:{bucket.name}/key"))
@@ -241,7 +259,9 @@ async def test_one_bucket_under_many_names_has_one_set_of_credentials(client: Cl
     assert len([line for line in asked.control if "make_tmp_credentials" in line]) == 1
 
 
-async def test_credentials_that_the_provider_refuses_are_renewed_once(client: Client, bucket: Bucket, asked: Asked) -> None:
+async def test_credentials_that_the_provider_refuses_are_renewed_once(
+    client: Client, bucket: Bucket, asked: Asked
+) -> None:
     await client.buckets.put_blob(bucket.id, "key", b"body")
     store = (await client.buckets._opener.by_address(_address(bucket)))[0].store
     stale = dict(store._wire._credentials._values, session_token="not.a.token")  # type: ignore[attr-defined]
@@ -259,7 +279,7 @@ async def test_a_wrong_token_is_an_authentication_error(stack: Stack) -> None:
 
 
 async def test_an_unknown_cluster_is_named(client: Client) -> None:
-    with pytest.raises(neuro_sdk.ConfigError, match="'elsewhere'.*default"):
+    with pytest.raises(neuro_sdk.ConfigError, match=r"'elsewhere'.*default"):
         await client.buckets.get("any", cluster_name="elsewhere")
 
 
@@ -273,7 +293,7 @@ async def _put(client: Client, bucket: Bucket) -> str:
     return "key"
 
 
-def _address(bucket: Bucket):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _address(bucket: Bucket):  # type: ignore[no-untyped-def]
     from neuro_sdk._uri import parse_blob
 
     return parse_blob(bucket.uri, "default", bucket.owner)

@@ -17,7 +17,7 @@ from neuro_sdk import (
     ResourceNotFound,
     ServerNotAvailable,
 )
-from neuro_sdk._stores.s3_errors import _BY_CODE, _BY_STATUS, CLOCK_SKEW, STALE_CREDENTIALS, Unavailable, error_for
+from neuro_sdk._stores.s3_errors import _BY_CODE, _BY_STATUS, CLOCK_SKEW, STALE_CREDENTIALS, error_for
 from neuro_sdk._stores.s3_xml import Refusal
 
 WHAT = "blob 'k' in bucket 'b'"
@@ -49,7 +49,7 @@ WHAT = "blob 'k' in bucket 'b'"
 )
 def test_a_code_says_more_than_its_status(status: int, code: str, kind: type[NeuroError]) -> None:
     error = error_for(status, Refusal(code, "It said so."), WHAT)
-    assert error.__class__ is (Unavailable if kind is ServerNotAvailable else kind)
+    assert error.__class__ is kind
     assert str(error).startswith(f"{WHAT}: ")
     assert f"({code}: It said so.)" in str(error)
 
@@ -83,13 +83,13 @@ def test_without_a_code_the_status_decides(status: int, kind: type[NeuroError]) 
 def test_one_key_that_a_batch_refuses_is_refused_and_not_a_bad_gateway() -> None:
     assert error_for(200, Refusal("InvalidRequest", "No."), WHAT).__class__ is IllegalArgumentError
     assert error_for(200, Refusal("AccessDenied", "No."), WHAT).__class__ is AuthorizationError
-    assert error_for(200, Refusal("InternalError", "Oops."), WHAT).__class__ is Unavailable
+    assert error_for(200, Refusal("InternalError", "Oops."), WHAT).__class__ is ServerNotAvailable
 
 
 def test_what_the_provider_asks_to_wait_is_kept() -> None:
-    error = error_for(503, Refusal("SlowDown", ""), WHAT, retry_after="7")
-    assert isinstance(error, Unavailable)
-    assert error.retry_after == "7"
+    error = error_for(503, Refusal("SlowDown", ""), WHAT, retry_after_seconds=7)
+    assert isinstance(error, ServerNotAvailable)
+    assert error.retry_after_seconds == 7
 
 
 def test_every_row_of_the_tables_has_its_words() -> None:

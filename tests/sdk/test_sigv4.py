@@ -13,6 +13,7 @@ from botocore.credentials import Credentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from neuro_sdk._stores.dates import parse_http_date
 from neuro_sdk._stores.sigv4 import UNSIGNED_PAYLOAD, Signer, canonical_query, quote_key
 
 NOON = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC)
@@ -166,6 +167,21 @@ def test_a_clock_that_was_corrected_signs_with_the_servers_time() -> None:
         corrected = signer.sign("GET", "h", "/", "", [])
     with time_machine.travel(NOON - timedelta(days=1), tick=False):
         assert corrected == Signer("AKIA", "secret", None, "us-east-1").sign("GET", "h", "/", "", [])
+
+
+@pytest.mark.parametrize("text", ["Wed, 04 Mar 2026 12:00:00 GMT", " Wed,  04 Mar 2026 12:00:00 GMT "])
+def test_the_date_of_an_answer_by_which_a_clock_is_corrected_is_read(text: str) -> None:
+    assert parse_http_date(text) == NOON
+
+
+@pytest.mark.parametrize(
+    "text",
+    [None, "", "now", "2026-03-04T12:00:00Z", "Wed, 04 Mar 2026 12:00:00 +0900", "Wed, 04 Mar 2026 12:00:00",
+     "Wed, 31 Feb 2026 12:00:00 GMT",
+     "Wed, 04 Foo 2026 12:00:00 GMT", "Wed, 04 Mar 99999999999999999999 12:00:00 GMT", "Wed, 04 Mar 2026 12:00 GMT"],
+)  # fmt: skip
+def test_a_date_that_is_none_corrects_no_clock(text: str | None) -> None:
+    assert parse_http_date(text) is None
 
 
 def test_a_signer_does_not_show_its_secrets() -> None:

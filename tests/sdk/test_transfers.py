@@ -27,11 +27,12 @@ from neuro_sdk import (
 )
 from neuro_sdk._stores.base import BlobReader
 from neuro_sdk._stores.memory import MemoryStore
-from neuro_sdk._transfer import upload
 from neuro_sdk._transfer.download import download_dir, download_file
-from neuro_sdk._transfer.upload import upload_dir, upload_file
+from neuro_sdk._transfer.upload import FILES_AT_ONCE, upload_dir, upload_file
 
-BUCKET = Bucket("id", "me", "here", None, Bucket.Provider.MEMORY, datetime(2026, 1, 1, tzinfo=UTC), False, name="bucket")
+BUCKET = Bucket(
+    "id", "me", "here", None, Bucket.Provider.MEMORY, datetime(2026, 1, 1, tzinfo=UTC), False, name="bucket"
+)
 MIB = 2**20
 Event = Any
 
@@ -103,7 +104,9 @@ async def down_one(store: MemoryStore, dst: Path, key: str = "key", **options: A
 
 
 def tree(root: Path) -> dict[str, bytes | None]:
-    return {str(path.relative_to(root)): None if path.is_dir() else path.read_bytes() for path in sorted(root.rglob("*"))}
+    return {
+        str(path.relative_to(root)): None if path.is_dir() else path.read_bytes() for path in sorted(root.rglob("*"))
+    }
 
 
 def blobs(store: MemoryStore) -> dict[str, bytes]:
@@ -168,7 +171,9 @@ async def test_events_of_a_download_come_in_order_with_exact_sizes(src: Path, ds
 def _check_events(seen: Recorder, src: Path) -> None:
     files = [path for path in src.rglob("*") if path.is_file()]
     folders = [src, *(path for path in src.rglob("*") if path.is_dir())]
-    assert sorted(event.size for event in seen.of(StorageProgressComplete)) == sorted(path.stat().st_size for path in files)
+    assert sorted(event.size for event in seen.of(StorageProgressComplete)) == sorted(
+        path.stat().st_size for path in files
+    )
     for done in seen.of(StorageProgressComplete):
         mine = [event for event in seen.events if getattr(event, "src", None) == done.src and hasattr(event, "size")]
         assert isinstance(mine[0], StorageProgressStart)
@@ -182,16 +187,20 @@ def _check_events(seen: Recorder, src: Path) -> None:
     assert seen.events[-1] == left[-1]
     for folder in entered:
         inside = [event for event in seen.events if str(event.src).startswith(str(folder.src).rstrip("/") + "/")]
-        first, last = seen.events.index(folder), seen.events.index(next(event for event in left if event.src == folder.src))
+        first, last = (
+            seen.events.index(folder),
+            seen.events.index(next(event for event in left if event.src == folder.src)),
+        )
         assert all(first < seen.events.index(event) < last for event in inside if event.src != folder.src)
 
 
 async def test_a_single_file_tells_start_steps_and_complete(tmp_path: Path, store: MemoryStore) -> None:
     file = tmp_path / "file"
     file.write_bytes(os.urandom(20 * MIB))
-    for act in (lambda seen: up_one(file, store, progress=seen), lambda seen: down_one(store, tmp_path / "copy", progress=seen)):
-        seen = Recorder()
-        await act(seen)
+    going_up, coming_down = Recorder(), Recorder()
+    await up_one(file, store, progress=going_up)
+    await down_one(store, tmp_path / "copy", progress=coming_down)
+    for seen in (going_up, coming_down):
         assert isinstance(seen.events[0], StorageProgressStart)
         assert isinstance(seen.events[-1], StorageProgressComplete)
         steps = [event.current for event in seen.of(StorageProgressStep)]
@@ -200,7 +209,9 @@ async def test_a_single_file_tells_start_steps_and_complete(tmp_path: Path, stor
     assert (tmp_path / "copy").read_bytes() == file.read_bytes()
 
 
-async def test_missing_and_misplaced_sources_are_the_built_in_errors(tmp_path: Path, src: Path, store: MemoryStore) -> None:
+async def test_missing_and_misplaced_sources_are_the_built_in_errors(
+    tmp_path: Path, src: Path, store: MemoryStore
+) -> None:
     await store.put("blob", b"x")
     await store.put("dir/blob", b"x")
     cases: list[tuple[Any, int]] = [
@@ -221,7 +232,7 @@ async def test_missing_and_misplaced_sources_are_the_built_in_errors(tmp_path: P
         (down(store, src / "a.txt", "dir"), errno.ENOTDIR),
     ]
     for act, code in cases:
-        with pytest.raises(OSError) as caught:  # noqa: PT011 - the errno is checked
+        with pytest.raises(OSError) as caught:
             await act
         assert caught.value.errno == code, act
 
@@ -243,13 +254,17 @@ async def test_an_empty_bucket_downloads_as_an_empty_directory(dst: Path, store:
 
 
 @pytest.mark.parametrize("key", ["dir", "dir/"])
-async def test_a_directory_is_the_same_with_and_without_a_slash(src: Path, dst: Path, store: MemoryStore, key: str) -> None:
+async def test_a_directory_is_the_same_with_and_without_a_slash(
+    src: Path, dst: Path, store: MemoryStore, key: str
+) -> None:
     await up(src, store, key)
     await down(store, dst, key)
     assert tree(dst) == tree(src)
 
 
-async def test_update_moves_what_is_newer_or_of_another_size_and_nothing_else(src: Path, dst: Path, store: MemoryStore) -> None:
+async def test_update_moves_what_is_newer_or_of_another_size_and_nothing_else(
+    src: Path, dst: Path, store: MemoryStore
+) -> None:
     old = time.time() - 100
     for path in src.rglob("*"):
         os.utime(path, (old, old))
@@ -303,7 +318,13 @@ async def test_ignore_files_leave_out_what_they_name(src: Path, store: MemorySto
     (src / "sub" / ".neuroignore").write_text("!b.bin\ndeep/\n")
     await up(src, store, ignore_file_names=frozenset({".neuroignore"}))
     names = {key for key in blobs(store) if not key.endswith("/")}
-    assert names == {"dir/.neuroignore", "dir/a.txt", "dir/sub/.neuroignore", "dir/sub/b.bin", "dir/sub/odd name %+?#[1] é.txt"}
+    assert names == {
+        "dir/.neuroignore",
+        "dir/a.txt",
+        "dir/sub/.neuroignore",
+        "dir/sub/b.bin",
+        "dir/sub/odd name %+?#[1] é.txt",
+    }
 
 
 async def test_what_is_no_file_is_told_and_the_rest_goes_on(src: Path, store: MemoryStore) -> None:
@@ -491,7 +512,9 @@ async def test_continuing_never_mixes_two_blobs(dst: Path, store: MemoryStore) -
     assert set(tree(dst)) == {"key"}
 
 
-async def test_a_file_that_changes_while_it_is_read_is_not_stored(tmp_path: Path, store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_file_that_changes_while_it_is_read_is_not_stored(
+    tmp_path: Path, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "file"
     file.write_bytes(os.urandom(40 * MIB))
     pread, reads = os.pread, 0
@@ -504,7 +527,7 @@ async def test_a_file_that_changes_while_it_is_read_is_not_stored(tmp_path: Path
                 out.write(b"more")
         return pread(descriptor, size, at)
 
-    monkeypatch.setattr(upload.os, "pread", growing)
+    monkeypatch.setattr(os, "pread", growing)
     await store.put("key", b"old")
     with pytest.raises(BlobChanged, match="changed while it was read"):
         await up_one(file, store)
@@ -559,7 +582,7 @@ async def test_many_files_go_both_ways_with_bounded_work(tmp_path: Path, dst: Pa
     await up(source, store)
     await down(store, dst)
     assert tree(dst) == tree(source)
-    assert 1 < most <= upload.FILES_AT_ONCE
+    assert 1 < most <= FILES_AT_ONCE
 
 
 async def test_a_callback_that_fails_ends_the_transfer(src: Path, store: MemoryStore) -> None:
@@ -569,5 +592,3 @@ async def test_a_callback_that_fails_ends_the_transfer(src: Path, store: MemoryS
 
     with pytest.raises(RuntimeError, match="the callback broke"):
         await up(src, store, progress=Failing())
-
-

@@ -227,6 +227,20 @@ async def test_a_cancelled_start_leaves_nothing(tmp_path: Path) -> None:
         pass
 
 
+async def test_a_start_that_is_cancelled_at_once_gives_the_directory_back(tmp_path: Path) -> None:
+    engine = Engine(tmp_path)
+    starting = asyncio.create_task(engine.start())
+    await until(lambda: engine.state is EngineState.STARTING)
+
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+
+    assert (engine.state, engine.pid) == (EngineState.STOPPED, None)
+    async with Engine(tmp_path):
+        pass
+
+
 async def test_stopping_goes_on_to_the_end_when_it_is_cancelled(tmp_path: Path) -> None:
     engine = Engine(tmp_path)
     await engine.start()

@@ -112,7 +112,8 @@ class Engine:
             raise RuntimeError(f"the engine is {self.state} already")
         self.state, self.last_failure, self._stopping = EngineState.STARTING, None, None
         try:
-            self._program = await asyncio.to_thread(self._prepare)
+            # A thread cannot be cancelled: one that were left alone would take the lock after we let it go.
+            self._program = await _to_the_end(asyncio.create_task(asyncio.to_thread(self._prepare)))
             await self._launch_first()
         except BaseException:
             await self.stop()
@@ -124,15 +125,7 @@ class Engine:
         """Stop it, within five seconds, also while being cancelled. Nothing of it is left. May be called again."""
         if self._stopping is None:
             self._stopping = asyncio.create_task(self._stop(), name="engine stop")
-        cancelled: asyncio.CancelledError | None = None
-        while not self._stopping.done():
-            try:
-                await asyncio.shield(self._stopping)
-            except asyncio.CancelledError as error:
-                cancelled = error  # is passed on, once the process is gone
-        if cancelled is not None:
-            raise cancelled
-        await self._stopping
+        await _to_the_end(self._stopping)
 
     async def _stop(self) -> None:
         try:
@@ -294,6 +287,20 @@ class Engine:
             return "it left no log"
         lines = self._log.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:]
         return "\n".join([f"the end of {self._log}:", *(f"  {line}" for line in lines)])
+
+
+async def _to_the_end(task: "asyncio.Task[T]") -> T:
+    """The task's result, once it is done; a cancellation is passed on then, and not before."""
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        task.cancelled() or task.exception()  # seen, so that nobody complains that it was not
+        raise cancelled
+    return task.result()
 
 
 def _started(value: T | None) -> T:

@@ -57,6 +57,8 @@ async def end(process: asyncio.subprocess.Process) -> None:
     except BaseException:
         _kill(process)
         _wait_for_end(process.pid)
+        # A loop that goes down closes nothing by itself, and asyncio has no public way to say it.
+        process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001
         raise
 
 
@@ -105,9 +107,9 @@ def _kill(process: asyncio.subprocess.Process) -> None:
 def _wait_for_end(pid: int) -> None:
     """Blocks, for milliseconds: the loop is going down and will not tell us."""
     give_up_at = time.monotonic() + _KILL_SECONDS
-    while time.monotonic() < give_up_at:
-        if _began(pid) is None:
-            return
+    while (
+        time.monotonic() < give_up_at and Path(f"/proc/{pid}").exists()
+    ):  # until asyncio's thread has taken its status
         time.sleep(0.005)
 
 

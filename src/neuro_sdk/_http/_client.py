@@ -162,8 +162,9 @@ class HttpClient:
         if self._loop is not None and not self._closed:
             self._check_loop()
         self._closed = True
-        for way in self._ways.values():
-            await way.pool.aclose()
+        lost = [connection_lost for way in self._ways.values() for connection_lost in way.pool.close()]
+        if lost:
+            await asyncio.wait(lost)
 
     async def _begin(
         self,

@@ -132,9 +132,10 @@ class Connection(asyncio.BufferedProtocol):
         self._take(bytes(self._buffer[:nbytes]))
 
     def eof_received(self) -> None:
-        """See `asyncio.BufferedProtocol`. The transport closes itself after this."""
+        """See `asyncio.BufferedProtocol`."""
         if self._exchange is not None:
             self._exchange.end(None, self._sent())
+        self.abort()  # over TLS asyncio would close later, and take requests until then
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.BaseProtocol`."""

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 
-from neuro_sdk._errors import BadGateway, ConnectionFailed
+from neuro_sdk._errors import BadGateway, ConnectionFailed, ServerNotAvailable
 
 from ._answer import Answer
 
@@ -51,13 +51,14 @@ class Exchange:
             self.fail(BadGateway(f"{self}: {error}"))
             return
         if early and 0 < answer.status < 300:
-            answer.done = False
-            self.fail(BadGateway(f"{self}: the server answered {answer.status} before it had the request"))
+            # Also when the answer is whole: nobody may take it for the success of what was not sent.
+            self.error = BadGateway(f"{self}: the server answered {answer.status} before it had the request")
+            self._wake()
             return
         if body:
             self.chunks.append(body)
             self.buffered_bytes += len(body)
-        if answer.done or (self.streamed and answer.status):
+        if self._has_begun:
             self._wake()
 
     def end(self, cause: Exception | None, sent: str) -> None:
@@ -88,10 +89,10 @@ class Exchange:
         Raises:
             ConnectionFailed, ServerTimeout, BadGateway: it will not come.
         """
-        while not (self.answer.done or (self.streamed and self.answer.status)):
-            if self.error is not None:
-                raise self.error
+        while self.error is None and not self._has_begun:
             await self._change()
+        if self.error is not None and not (self._has_begun and isinstance(self.error, ServerNotAvailable)):
+            raise self.error
 
     async def next_chunk(self) -> bytes:
         """The next bytes of the body; empty at its end.
@@ -115,6 +116,10 @@ class Exchange:
         whole = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         chunks.clear()
         return whole
+
+    @property
+    def _has_begun(self) -> bool:
+        return self.answer.done or (self.streamed and self.answer.status > 0)
 
     async def _change(self) -> None:
         self._waiter = self._loop.create_future()

@@ -83,8 +83,8 @@ class Pool:
         connection.finish()
         return await self.dial(timeouts, deadline)
 
-    async def aclose(self) -> None:
-        """Close every connection; whoever uses or waits for one gets `ConnectionFailed`."""
+    def close(self) -> list[asyncio.Future[None]]:
+        """Close every connection; whoever uses or waits for one gets `ConnectionFailed`. Returns what says when it is done."""
         self._closed = True
         if self._sweeper is not None:
             self._sweeper.cancel()
@@ -95,8 +95,7 @@ class Pool:
         connections = list(self._open)
         for connection in connections:
             connection.fail(ConnectionFailed("the client was closed"))
-        for connection in connections:
-            await connection.lost
+        return [connection.lost for connection in connections]
 
     def _pass_on(self, connection: Connection | None) -> None:
         """Give a slot, and the connection in it, to whoever waits longest. If nobody does: keep one, free the other."""

@@ -1,7 +1,6 @@
 """Trying again: when, after how long, and how often. What is worth it, the caller says."""
 
 import asyncio
-import random
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -27,6 +26,8 @@ class RetryPolicy:
 
         What the server asked for is waited at least, but never more than a minute for its sake.
         """
+        import random
+
         pause = min(self.cap_seconds, self.base_seconds * 2.0 ** min(attempt - 1, 60))
         pause = pause / 2 + random.random() * pause / 2
         return max(pause, min(retry_after or 0.0, _RETRY_AFTER_CAP_SECONDS))

@@ -13,8 +13,10 @@ _MONTHS = {
 def parse_http_date(text: str | None) -> datetime | None:
     """`Sun, 06 Nov 1994 08:49:37 GMT`, the one form that servers send (RFC 9110, 5.6.7); None for anything else."""
     try:
-        _, day, month, year, clock, _ = (text or "").split()
+        _, day, month, year, clock, zone = (text or "").split()
+        if zone != "GMT":
+            return None
         hour, minute, second = clock.split(":")
         return datetime(int(year), _MONTHS[month], int(day), int(hour), int(minute), int(second), tzinfo=UTC)
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, OverflowError):
         return None

@@ -76,19 +76,14 @@ _SAYS: Mapping[type[NeuroError], str] = {
 }
 
 
-class Unavailable(ServerNotAvailable):
-    """A `ServerNotAvailable` that may carry how long the provider asks us to wait."""
-
-    def __init__(self, message: str, retry_after: str | None) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
-
-
-def error_for(status: int, refusal: Refusal, what: str, retry_after: str | None = None) -> NeuroError:
+def error_for(status: int, refusal: Refusal, what: str, retry_after_seconds: float | None = None) -> NeuroError:
     """Our error for a refused request; `what` names the bucket and key."""
     if status == 200 and refusal.code:  # one key of many, or an answer that began before its outcome was known
         status = 400
     kind = _BY_CODE.get(refusal.code) or _BY_STATUS.get(status, BadGateway)
     said = ": ".join(part for part in (refusal.code, refusal.message) if part) or f"status {status}"
     message = f"{what}: {_SAYS[kind]} ({said})"
-    return Unavailable(message, retry_after) if kind is ServerNotAvailable else kind(message)
+    error = kind(message)
+    if isinstance(error, ServerNotAvailable):
+        error.retry_after_seconds = retry_after_seconds
+    return error

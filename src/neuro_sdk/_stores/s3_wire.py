@@ -3,12 +3,13 @@
 What is asked, and what the answers mean, is in `s3`.
 """
 
+import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import TypeVar
 
-from neuro_sdk._errors import ConnectionFailed, ServerTimeout
+from neuro_sdk._errors import ConnectionFailed, ServerNotAvailable, ServerTimeout
 from neuro_sdk._http import (
     HttpClient,
     Response,
@@ -22,12 +23,13 @@ from neuro_sdk._http import (
 from .base import Buffer
 from .credentials import Credentials
 from .dates import parse_http_date
-from .s3_errors import CLOCK_SKEW, STALE_CREDENTIALS, Unavailable, error_for
+from .s3_errors import CLOCK_SKEW, STALE_CREDENTIALS, error_for
 from .s3_kin import Endpoint
 from .s3_xml import Refusal, parse_refusal
 from .sigv4 import canonical_query, quote_key
 
 _RETRY = RetryPolicy(attempts=12)  # about 40 s in all: a failover of the storage takes up to half a minute
+_LATE_ERROR = re.compile(rb"\s*(<\?xml[^>]*>)?\s*<Error[\s>]")
 
 R = TypeVar("R", bound=Response | StreamedResponse)
 Pairs = Sequence[tuple[str, str]]
@@ -87,7 +89,7 @@ class S3Wire:
                     response = await ask(endpoint)
                 except (ConnectionFailed, ServerTimeout) as error:
                     raise type(error)(f"{self.what(key)}: {error}") from error.__cause__ or error
-                if response.status < 300 or response.status == also_ok:
+                if response.status == also_ok or (response.status < 300 and not _fails_late(response)):
                     return response
                 body = response.body if isinstance(response, Response) else await response.read()
                 refusal = parse_refusal(body)
@@ -100,7 +102,8 @@ class S3Wire:
                     mended.add("clock")
                     self._correct_clock(endpoint, response.headers.get("date"))
                 else:
-                    raise error_for(response.status, refusal, self.what(key), response.headers.get("retry-after"))
+                    wait = retry_after_seconds(response.headers.get("retry-after"))
+                    raise error_for(response.status, refusal, self.what(key), wait)
 
         return await retrying(_RETRY, attempt, retry_on=_retry_after)
 
@@ -122,8 +125,13 @@ class S3Wire:
             self._clock_offset_seconds = endpoint.signer.clock_offset_seconds = moment.timestamp() - time.time()
 
 
+def _fails_late(response: Response | StreamedResponse) -> bool:
+    # S3 may begin a 200 before it knows the outcome.
+    return isinstance(response, Response) and bool(_LATE_ERROR.match(response.body))
+
+
 def _retry_after(error: Exception) -> bool | float:
     """Whether to try again, or after how many seconds the provider wants it."""
-    if isinstance(error, Unavailable):
-        return retry_after_seconds(error.retry_after) or True
+    if isinstance(error, ServerNotAvailable) and error.retry_after_seconds:
+        return error.retry_after_seconds
     return transient(error)

@@ -34,17 +34,29 @@ def entries_of(directory: Path, above: frozenset[tuple[int, int]]) -> Iterator[L
             status = row.stat()
         except OSError as error:
             yield LocalEntry(
-                path, row.name, False, 0, 0.0, f"Cannot transfer {path}: {error.strerror}, not regular file/directory"
+                path,
+                row.name,
+                False,
+                0,
+                0.0,
+                f"Cannot transfer {shown(path)}: {error.strerror}, not regular file/directory",
             )
             continue
         if stat.S_ISDIR(status.st_mode):
             circle = (status.st_dev, status.st_ino) in above
-            fault = f"Cannot transfer {path}: a link to a directory that it is in" if circle else None
+            fault = f"Cannot transfer {shown(path)}: a link to a directory that it is in" if circle else None
             yield LocalEntry(path, row.name, True, 0, status.st_mtime, fault)
         elif stat.S_ISREG(status.st_mode):
             yield LocalEntry(path, row.name, False, status.st_size, status.st_mtime)
         else:
-            yield LocalEntry(path, row.name, False, 0, 0.0, f"Cannot transfer {path}, not regular file/directory")
+            yield LocalEntry(
+                path, row.name, False, 0, 0.0, f"Cannot transfer {shown(path)}, not regular file/directory"
+            )
+
+
+def shown(path: Path) -> str:
+    """A path that can be printed, also when its name is no text."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def identity(directory: Path) -> tuple[int, int]:
