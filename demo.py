@@ -44,7 +44,7 @@ async def run(ready: dict[str, str], source: Path) -> None:
     size = sum(path.stat().st_size for path in source.rglob("*") if path.is_file())
     count = sum(path.is_file() for path in source.rglob("*"))
     target = URL(f"blob:{BUCKET}/source")
-    async with neuro_sdk.get(url=ready["url"], token=ready["token"]) as client:
+    async with neuro_sdk.get(url=ready["url"], token=ready["token"], path=WORK / "config") as client:
         bucket = await client.buckets.create(BUCKET)
         say(f"created the bucket {bucket.uri} on {bucket.provider}")
 

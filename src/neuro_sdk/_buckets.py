@@ -235,11 +235,13 @@ class Buckets:
             IsADirectoryError: `src` is a directory, or blobs are under `dst`.
             BlobChanged: the file changed while it was read; nothing was stored.
         """
+        from ._transfer.journal import Journal
         from ._transfer.upload import upload_file
 
         path = local_path(src)
         async with self._addressed(dst) as (opened, key):
-            await upload_file(path, opened.bucket, opened.store, key, update=update, progress=progress)
+            journal = Journal(self._config.directory / "uploads")
+            await upload_file(path, opened.bucket, opened.store, key, journal=journal, update=update, progress=progress)
 
     async def download_file(
         self,
@@ -286,6 +288,7 @@ class Buckets:
             FileNotFoundError, NotADirectoryError: `src` is missing or a file; a blob has the name of `dst`.
             TransferError: the provider does not keep the names of some files. All others were uploaded.
         """
+        from ._transfer.journal import Journal
         from ._transfer.upload import upload_dir
 
         path = local_path(src)
@@ -295,6 +298,7 @@ class Buckets:
                 opened.bucket,
                 opened.store,
                 key,
+                journal=Journal(self._config.directory / "uploads"),
                 update=update,
                 wanted=filter,
                 ignore_file_names=ignore_file_names,

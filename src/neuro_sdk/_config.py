@@ -34,6 +34,8 @@ class Config:
     token: str = field(repr=False)
     cluster: str | None = None
     """None: the first one that the control plane offers."""
+    directory: Path = field(default=Path(os.devnull), compare=False)
+    """Where this user's state is kept; it need not exist."""
 
     @property
     def username(self) -> str:
@@ -68,10 +70,13 @@ def load_config(
     if not found_url:
         raise ConfigError(f"no address of a control plane: {_LOGIN}")
     root = api_root(found_url)
+    for source in (passed, stored):  # a token is for the control plane that it was kept with, and is told to no other
+        if found_token and found_token == source.get("token") and source.get("url") and api_root(source["url"]) != root:
+            found_token = None
     if not found_token:
         raise ConfigError(f"no token for {root}: {_LOGIN}")
     _token_user(found_token)
-    return Config(root, found_token, pick("cluster"))
+    return Config(root, found_token, pick("cluster"), _state_directory(path, environ))
 
 
 def save_config(config: Config, path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Path:
@@ -96,6 +101,13 @@ def config_file(path: Path | None, environ: Mapping[str, str]) -> Path:
     """Where `neuro login` keeps the configuration."""
     directory = path or environ.get("NEUROMATION_CONFIG")
     return (Path(directory) if directory else Path.home() / ".neuro") / FILE_NAME
+
+
+def _state_directory(path: Path | None, environ: Mapping[str, str]) -> Path:
+    try:
+        return config_file(path, environ).parent
+    except RuntimeError:  # a user without a home: nothing can be kept, and nothing needs to be
+        return Path(os.devnull)
 
 
 def api_root(url: str) -> URL:

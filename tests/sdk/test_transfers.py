@@ -25,14 +25,16 @@ from neuro_sdk import (
     StorageProgressStep,
     TransferError,
 )
-from neuro_sdk._stores.base import BlobReader
+from neuro_sdk._stores.base import BlobReader, Buffer, Part
 from neuro_sdk._stores.memory import MemoryStore
 from neuro_sdk._transfer.download import download_dir, download_file
+from neuro_sdk._transfer.journal import Journal
 from neuro_sdk._transfer.upload import FILES_AT_ONCE, upload_dir, upload_file
 
 BUCKET = Bucket(
     "id", "me", "here", None, Bucket.Provider.MEMORY, datetime(2026, 1, 1, tzinfo=UTC), False, name="bucket"
 )
+JOURNAL = Journal(Path("/dev/null/no-journal"))
 MIB = 2**20
 Event = Any
 
@@ -86,7 +88,14 @@ def dst(tmp_path: Path) -> Path:
 
 
 async def up(src: Path, store: MemoryStore, key: str = "dir", **options: Any) -> None:
-    options = {"update": False, "wanted": None, "ignore_file_names": frozenset(), "progress": None, **options}
+    defaults: dict[str, Any] = {
+        "update": False,
+        "wanted": None,
+        "ignore_file_names": frozenset(),
+        "progress": None,
+        "journal": JOURNAL,
+    }
+    options = {**defaults, **options}
     await upload_dir(src, BUCKET, store, key, **options)
 
 
@@ -96,7 +105,7 @@ async def down(store: MemoryStore, dst: Path, key: str = "dir", **options: Any) 
 
 
 async def up_one(src: Path, store: MemoryStore, key: str = "key", **options: Any) -> None:
-    await upload_file(src, BUCKET, store, key, **{"update": False, "progress": None, **options})
+    await upload_file(src, BUCKET, store, key, **{"update": False, "progress": None, "journal": JOURNAL, **options})
 
 
 async def down_one(store: MemoryStore, dst: Path, key: str = "key", **options: Any) -> None:
@@ -522,7 +531,7 @@ async def test_a_file_that_changes_while_it_is_read_is_not_stored(
     def growing(descriptor: int, size: int, at: int) -> bytes:
         nonlocal reads
         reads += 1
-        if reads == 20:
+        if reads == 2:
             with file.open("ab") as out:
                 out.write(b"more")
         return pread(descriptor, size, at)
@@ -533,6 +542,108 @@ async def test_a_file_that_changes_while_it_is_read_is_not_stored(
         await up_one(file, store)
     assert blobs(store) == {"key": b"old"}
     assert store._bucket.uploads == {}
+
+
+class _Killed(MemoryStore):
+    """A store whose uploads break after some parts, as if the process had been killed: nothing is cleaned up."""
+
+    def __init__(self, name: str, parts: int) -> None:
+        super().__init__(name)
+        self._left = parts
+
+    async def put_part(self, key: str, upload_id: str, number: int, body: Buffer) -> Part:
+        self._left -= 1
+        if self._left < 0:
+            raise ServerNotAvailable("killed")
+        return await super().put_part(key, upload_id, number, body)
+
+    async def abort(self, key: str, upload_id: str) -> None:
+        raise ServerNotAvailable("killed")
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    file = tmp_path / "large"
+    file.write_bytes(os.urandom(100 * MIB))
+    return file
+
+
+async def test_a_killed_upload_is_resumed_with_what_is_missing(large: Path, tmp_path: Path, store: MemoryStore) -> None:
+    journal = Journal(tmp_path / "journal")
+    with pytest.raises(ServerNotAvailable):
+        await up_one(large, _Killed(store._name, 3), journal=journal)
+    sent: list[int] = []
+    put_part = store.put_part
+
+    async def counting(key: str, upload_id: str, number: int, body: Buffer) -> Part:
+        sent.append(number)
+        return await put_part(key, upload_id, number, body)
+
+    store.put_part = counting  # type: ignore[method-assign]
+    seen = Recorder()
+    await up_one(large, store, journal=journal, progress=seen)
+    assert len(sent) == 7 - 3
+    assert blobs(store) == {"key": large.read_bytes()}
+    assert store._bucket.uploads == {}
+    assert list((tmp_path / "journal").iterdir()) == []
+    assert seen.of(StorageProgressStep)[-1].current == 100 * MIB
+
+
+async def test_a_killed_upload_of_a_file_that_changed_is_begun_anew(
+    large: Path, tmp_path: Path, store: MemoryStore
+) -> None:
+    journal = Journal(tmp_path / "journal")
+    with pytest.raises(ServerNotAvailable):
+        await up_one(large, _Killed(store._name, 3), journal=journal)
+    large.write_bytes(os.urandom(100 * MIB))
+    await up_one(large, store, journal=journal)
+    assert blobs(store) == {"key": large.read_bytes()}
+    assert store._bucket.uploads == {}
+
+
+async def test_what_a_killed_upload_left_is_removed_by_the_next_one_to_that_bucket(
+    large: Path, src: Path, tmp_path: Path, store: MemoryStore
+) -> None:
+    journal = Journal(tmp_path / "journal")
+    with pytest.raises(ServerNotAvailable):
+        await up_one(large, _Killed(store._name, 3), journal=journal)
+    assert len(store._bucket.uploads) == 1
+    await up(src, store, journal=journal)
+    assert store._bucket.uploads == {}
+    assert list((tmp_path / "journal").iterdir()) == []
+
+
+async def test_an_upload_that_is_under_way_is_nobody_elses(
+    large: Path, src: Path, tmp_path: Path, store: MemoryStore
+) -> None:
+    journal = Journal(tmp_path / "journal")
+    reached, go_on = asyncio.Event(), asyncio.Event()
+    put_part = store.put_part
+
+    async def waiting(key: str, upload_id: str, number: int, body: Buffer) -> Part:
+        reached.set()
+        await go_on.wait()
+        return await put_part(key, upload_id, number, body)
+
+    store.put_part = waiting  # type: ignore[method-assign]
+    task = asyncio.create_task(up_one(large, store, journal=journal))
+    await reached.wait()
+    await up(src, store, journal=journal)
+    assert len(store._bucket.uploads) == 1
+    go_on.set()
+    await task
+    assert blobs(store)["key"] == large.read_bytes()
+
+
+async def test_a_journal_that_cannot_be_written_or_read_stops_no_upload(
+    large: Path, tmp_path: Path, store: MemoryStore
+) -> None:
+    directory = tmp_path / "journal"
+    directory.mkdir()
+    (directory / "broken.json").write_text("{")
+    await up_one(large, store, journal=Journal(directory))
+    await up_one(large, store, "other", journal=Journal(Path("/dev/null/nowhere")))
+    assert set(blobs(store)) == {"key", "other"}
 
 
 async def test_what_others_left_beside_a_target_is_swept(dst: Path, store: MemoryStore) -> None:

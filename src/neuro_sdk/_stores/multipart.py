@@ -60,7 +60,7 @@ async def put_in_parts(store: BlobStore, key: str, parts: AsyncIterator[Buffer])
 
     The failure is what is raised, also when aborting fails too: then it has a note of it.
     """
-    upload_id = await _begin(store, key)
+    upload_id = await begin(store, key)
     stored: list[Part] = []
 
     async def put_one(numbered: tuple[int, Buffer]) -> None:
@@ -73,17 +73,18 @@ async def put_in_parts(store: BlobStore, key: str, parts: AsyncIterator[Buffer])
         stored.sort(key=lambda part: part.number)
         await store.complete(key, upload_id, stored)
     except BaseException as failure:
-        await _clean_up(store.abort(key, upload_id), failure)
+        await discard(store.abort(key, upload_id), failure)
         raise
 
 
-async def _begin(store: BlobStore, key: str) -> str:
+async def begin(store: BlobStore, key: str) -> str:
+    """Begin an upload; if that is cancelled, nothing of it stays."""
     beginning = asyncio.create_task(store.begin(key))
     try:
         return await asyncio.shield(beginning)
     except asyncio.CancelledError as cancelled:
         # The request is on its way: only its answer tells which upload is to be aborted.
-        await _clean_up(_abort_begun(store, key, beginning), cancelled)
+        await discard(_abort_begun(store, key, beginning), cancelled)
         raise
 
 
@@ -91,11 +92,14 @@ async def _abort_begun(store: BlobStore, key: str, beginning: asyncio.Task[str])
     await store.abort(key, await beginning)
 
 
-async def _clean_up(work: Coroutine[None, None, None], failure: BaseException) -> None:
+async def discard(aborting: Coroutine[None, None, None], failure: BaseException) -> bool:
+    """See an upload's abortion through because of `failure`, which stays what is raised; False if it did not work."""
     try:
-        await finish(work, within_seconds=_ABORT_SECONDS)
+        await finish(aborting, within_seconds=_ABORT_SECONDS)
     except (NeuroError, TimeoutError) as error:
         failure.add_note(f"the provider may still hold its parts, for they could not be discarded: {error!r}")
+        return False
+    return True
 
 
 async def _number(parts: AsyncIterator[Buffer]) -> AsyncGenerator[tuple[int, Buffer], None]:

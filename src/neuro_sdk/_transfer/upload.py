@@ -4,14 +4,14 @@ import asyncio
 import errno
 import os
 import stat
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from collections.abc import Set as AbstractSet
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 
 from neuro_sdk._concurrency import Budget, for_each
-from neuro_sdk._errors import BlobChanged, BlobNotFound, IllegalArgumentError, TransferError
+from neuro_sdk._errors import BlobNotFound, IllegalArgumentError, TransferError
 from neuro_sdk._ignore import IgnoreRules
 from neuro_sdk._models import Bucket
 from neuro_sdk._progress import AbstractFileProgress, AbstractRecursiveFileProgress
@@ -19,13 +19,14 @@ from neuro_sdk._stores.base import BlobInfo, BlobStore, holds_any
 from neuro_sdk._stores.multipart import PARTS_AT_ONCE, SINGLE_PUT_BYTES, part_bytes_for
 from neuro_sdk._uri import file_uri
 
+from .journal import Journal
+from .parts import SourceFile, Uploads
 from .scan import Filter, LocalEntry, entries_of, identity, is_wanted
 from .select import is_up_to_date
 from .tree import Directory, Failures, FileEvents
 
 FILES_AT_ONCE = 64
 BYTES_AT_ONCE = 128 * 2**20
-_READ_BYTES = 2**20
 _READ_HERE_BYTES = 256 * 1024  # below this a hand-over to a thread costs more than the read
 
 
@@ -37,7 +38,14 @@ class _File:
 
 
 async def upload_file(
-    src: Path, bucket: Bucket, store: BlobStore, key: str, *, update: bool, progress: AbstractFileProgress | None
+    src: Path,
+    bucket: Bucket,
+    store: BlobStore,
+    key: str,
+    *,
+    journal: Journal,
+    update: bool,
+    progress: AbstractFileProgress | None,
 ) -> None:
     """Upload one file.
 
@@ -54,7 +62,8 @@ async def upload_file(
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(bucket.uri_of(key)))
     if update and await _is_stored(store, target, status.st_size, status.st_mtime):
         return
-    await _put_file(src, store, target, FileEvents(progress, file_uri(src), bucket.uri_of(target)))
+    async with Uploads(bucket.id, store, journal) as uploads:
+        await _put_file(src, uploads, target, FileEvents(progress, file_uri(src), bucket.uri_of(target)))
 
 
 async def upload_dir(
@@ -63,6 +72,7 @@ async def upload_dir(
     store: BlobStore,
     key: str,
     *,
+    journal: Journal,
     update: bool,
     wanted: Filter | None,
     ignore_file_names: AbstractSet[str],
@@ -78,7 +88,8 @@ async def upload_dir(
         code = errno.ENOTDIR if src.exists() else errno.ENOENT
         raise OSError(code, os.strerror(code), str(src))
     root = key.rstrip("/") if key.strip("/") else ""
-    upload = _DirUpload(bucket, store, wanted, progress)
+    uploads = Uploads(bucket.id, store, journal)
+    upload = _DirUpload(bucket, uploads, wanted, progress)
     upload.new = bool(root) and not await holds_any(store, f"{root}/")
     if upload.new and await _exists(store, root):
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(bucket.uri_of(root)))
@@ -86,7 +97,7 @@ async def upload_dir(
         upload.stored = await _listing(store, f"{root}/" if root else "")
     rules = IgnoreRules.of(src, ignore_file_names)
     top = Directory(file_uri(src), bucket.uri_of(f"{root}/" if root else ""), progress)
-    async with aclosing(upload.walk(src, f"{root}/" if root else "", top, rules, frozenset(), "")) as files:
+    async with uploads, aclosing(upload.walk(src, f"{root}/" if root else "", top, rules, frozenset(), "")) as files:
         await for_each(files, upload.put, limit=FILES_AT_ONCE)
     if upload.failures.lines:
         raise TransferError(f"{len(upload.failures.lines)} files of {src} were not uploaded:", upload.failures.lines)
@@ -99,9 +110,9 @@ class _DirUpload:
     """Nothing was under the destination when it began."""
 
     def __init__(
-        self, bucket: Bucket, store: BlobStore, wanted: Filter | None, progress: AbstractRecursiveFileProgress | None
+        self, bucket: Bucket, uploads: Uploads, wanted: Filter | None, progress: AbstractRecursiveFileProgress | None
     ) -> None:
-        self._bucket, self._store, self._wanted, self._progress = bucket, store, wanted, progress
+        self._bucket, self._uploads, self._wanted, self._progress = bucket, uploads, wanted, progress
         self._budget = Budget(BYTES_AT_ONCE)
         self.failures = Failures(progress)
         self.stored: dict[str, BlobInfo] = {}
@@ -140,17 +151,17 @@ class _DirUpload:
         events = FileEvents(self._progress, file_uri(file.entry.path), self._bucket.uri_of(file.key))
         async with self._budget.hold(_held_bytes(file.entry.size)):
             try:
-                await _put_file(file.entry.path, self._store, file.key, events)
+                await _put_file(file.entry.path, self._uploads, file.key, events)
             except IllegalArgumentError as error:
                 self.failures.add(events.src, events.dst, str(error))
         file.directory.done()
 
     async def _keep_directory(self, prefix: str, directory: Directory) -> None:
         """Put a marker, so that the directory stays also when it is empty; never over anything that is there."""
-        if not prefix or not (self.new or not await holds_any(self._store, prefix)):
+        if not prefix or not (self.new or not await holds_any(self._uploads.store, prefix)):
             return
         try:
-            await self._store.put(prefix, b"")
+            await self._uploads.store.put(prefix, b"")
         except IllegalArgumentError as error:
             self.failures.add(directory.src, directory.dst, str(error))
 
@@ -159,54 +170,23 @@ class _DirUpload:
         return info is not None and is_up_to_date(entry.size, entry.mtime, info.size, info.modified_at)
 
 
-async def _put_file(path: Path, store: BlobStore, key: str, events: FileEvents) -> None:
-    with open(path, "rb", buffering=0) as file:
-        before = os.fstat(file.fileno())
-        size = before.st_size
-        events.start(size)
-        if size <= SINGLE_PUT_BYTES:
-            body = (
-                _read(file.fileno(), size)
-                if size <= _READ_HERE_BYTES
-                else await asyncio.to_thread(_read, file.fileno(), size)
-            )
-            _check_same(file.fileno(), before, path)
-            await store.put(key, body)
-            events.step(size, size)
+async def _put_file(path: Path, uploads: Uploads, key: str, events: FileEvents) -> None:
+    with open(path, "rb", buffering=0) as opened:
+        file = SourceFile(path, opened.fileno())
+        events.start(file.size)
+        if file.size <= SINGLE_PUT_BYTES:
+            small = file.size <= _READ_HERE_BYTES
+            body = file.read(0, file.size) if small else await asyncio.to_thread(file.read, 0, file.size)
+            file.check_same()
+            await uploads.store.put(key, body)
+            events.step(file.size, file.size)
         else:
-            await store.put(key, _stream(file.fileno(), before, path, events), size=size)
-        events.complete(size)
-
-
-def _read(descriptor: int, size: int) -> bytes:
-    body = os.pread(descriptor, size, 0)
-    while len(body) < size and (more := os.pread(descriptor, size - len(body), len(body))):
-        body += more
-    return body
-
-
-async def _stream(descriptor: int, before: os.stat_result, path: Path, events: FileEvents) -> AsyncIterator[bytes]:
-    at, size = 0, before.st_size
-    while at < size:
-        chunk = await asyncio.to_thread(os.pread, descriptor, min(_READ_BYTES, size - at), at)
-        if not chunk:
-            break
-        at += len(chunk)
-        if at == size:  # what was read is not handed on whole unless it is the file that was opened
-            _check_same(descriptor, before, path)
-        yield chunk
-        events.step(at, size)
-    _check_same(descriptor, before, path)
-
-
-def _check_same(descriptor: int, before: os.stat_result, path: Path) -> None:
-    after = os.fstat(descriptor)
-    if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
-        raise BlobChanged(f"{path} changed while it was read; nothing was stored: upload it again when it is at rest")
+            await uploads.put(file, key, events)
+        events.complete(file.size)
 
 
 def _held_bytes(size: int) -> int:
-    return size if size <= SINGLE_PUT_BYTES else part_bytes_for(size) * (PARTS_AT_ONCE + 2)
+    return size if size <= SINGLE_PUT_BYTES else part_bytes_for(size) * PARTS_AT_ONCE
 
 
 async def _is_stored(store: BlobStore, key: str, size: int, mtime: float) -> bool:

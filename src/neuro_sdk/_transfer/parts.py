@@ -1,0 +1,137 @@
+"""Large files, part by part: several at once, resumed where a killed process was, and never of two states of the file."""
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from neuro_sdk._concurrency import for_each
+from neuro_sdk._errors import BlobChanged, NeuroError, ResourceNotFound
+from neuro_sdk._stores.base import BlobStore, Part
+from neuro_sdk._stores.multipart import PARTS_AT_ONCE, begin, discard, part_bytes_for
+
+from .journal import Entry, Journal, Ticket
+from .tree import FileEvents
+
+
+class SourceFile:
+    """An open local file, and what it was when it was opened."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self.path = path
+        self._descriptor = descriptor
+        self._status = os.fstat(descriptor)
+        self.size = self._status.st_size
+
+    def read(self, start: int, size: int) -> bytes:
+        """So many bytes from there; fewer only where the file ends."""
+        body = os.pread(self._descriptor, size, start)
+        while len(body) < size and (more := os.pread(self._descriptor, size - len(body), start + len(body))):
+            body += more
+        return body
+
+    def check_same(self) -> None:
+        """Refuse to go on with a file that changed.
+
+        Raises:
+            BlobChanged: it did.
+        """
+        now = os.fstat(self._descriptor)
+        if (now.st_size, now.st_mtime_ns) != (self.size, self._status.st_mtime_ns):
+            raise BlobChanged(
+                f"{self.path} changed while it was read; nothing was stored: upload it again when it is at rest"
+            )
+
+    def entry(self, bucket_id: str, key: str, upload_id: str) -> Entry:
+        """What the journal keeps of its upload."""
+        status = self._status
+        part_bytes = part_bytes_for(self.size)
+        path = str(self.path.absolute())
+        return Entry(bucket_id, key, upload_id, path, self.size, status.st_mtime_ns, status.st_ino, part_bytes)
+
+
+class Uploads:
+    """The uploads of one call into one bucket. At its end, what earlier killed ones left in that bucket is gone too."""
+
+    def __init__(self, bucket_id: str, store: BlobStore, journal: Journal) -> None:
+        self._bucket_id = bucket_id
+        self.store = store
+        self._journal = journal
+        self._abandoned: list[Ticket] = []
+
+    async def __aenter__(self) -> Self:
+        self._abandoned = self._journal.abandoned(self._bucket_id)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for ticket in self._abandoned:
+            gone = False
+            try:
+                if error is None:
+                    await self.store.abort(ticket.entry.key, ticket.entry.upload_id)
+                    gone = True
+            except NeuroError:
+                continue  # the next call tries again; this one did what it was asked to
+            finally:
+                ticket.close(keep=not gone)
+
+    async def put(self, file: SourceFile, key: str, events: FileEvents) -> None:
+        """Store a file that is larger than one part."""
+        ticket, stored = await self._resume(file, key) or await self._begin(file, key)
+        upload_id, part_bytes = ticket.entry.upload_id, ticket.entry.part_bytes
+        current = sum(part.size for part in stored.values())
+
+        async def put_part(number: int) -> None:
+            nonlocal current
+            start = (number - 1) * part_bytes
+            wanted = min(part_bytes, file.size - start)
+            body = await asyncio.to_thread(file.read, start, wanted)
+            if len(body) != wanted:
+                file.check_same()
+            stored[number] = await self.store.put_part(key, upload_id, number, body)
+            current += len(body)
+            events.step(current, file.size)
+
+        try:
+            await for_each(_missing(file.size, part_bytes, set(stored)), put_part, limit=PARTS_AT_ONCE)
+            file.check_same()
+            await self.store.complete(key, upload_id, [stored[number] for number in sorted(stored)])
+        except BaseException as failure:
+            ticket.close(keep=not await discard(self.store.abort(key, upload_id), failure))
+            raise
+        ticket.close(keep=False)
+
+    async def _begin(self, file: SourceFile, key: str) -> tuple[Ticket, dict[int, Part]]:
+        upload_id = await begin(self.store, key)
+        return self._journal.begin(file.entry(self._bucket_id, key, upload_id)), {}
+
+    async def _resume(self, file: SourceFile, key: str) -> tuple[Ticket, dict[int, Part]] | None:
+        """The upload of this very file that a killed process left, and its parts."""
+        for ticket in self._abandoned:
+            if ticket.entry == file.entry(self._bucket_id, key, ticket.entry.upload_id):
+                self._abandoned.remove(ticket)
+                try:
+                    parts = await self.store.list_parts(key, ticket.entry.upload_id)
+                except ResourceNotFound:
+                    ticket.close(keep=False)
+                    return None
+                except BaseException:
+                    ticket.close(keep=True)
+                    raise
+                whole = {part.number: part for part in parts if part.size == _size_of(part.number, file.size, ticket)}
+                return ticket, whole
+        return None
+
+
+def _size_of(number: int, size: int, ticket: Ticket) -> int:
+    return min(ticket.entry.part_bytes, size - (number - 1) * ticket.entry.part_bytes)
+
+
+async def _missing(size: int, part_bytes: int, stored: set[int]) -> AsyncGenerator[int, None]:
+    for number in range(1, -(-size // part_bytes) + 1):
+        if number not in stored:
+            yield number
