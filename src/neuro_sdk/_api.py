@@ -284,7 +284,7 @@ def _error(status: int, body: bytes, what: str) -> NeuroError:
     said = payload.get("error") if isinstance(payload, dict) else None
     message = str(said or body[:300].decode("utf-8", "replace").strip() or f"status {status}")
     kind = _ERRORS.get(status, BadGateway)
-    if what and what not in message:
+    if what and status != 401 and "bucket" not in message.lower():  # ours name it; those of other servers may not
         message = f"{what}: {message}"
     if issubclass(kind, IllegalArgumentError):
         return kind(message, payload)

@@ -39,6 +39,7 @@ def up(data: Path | None, port: int | None) -> None:
     Runs until Ctrl-C; a second Ctrl-C ends it at once. What was stored is there again at the next start.
     """
     with clear_errors():
+        os.umask(0o077)  # whatever is made from here on, database and log included, is for this user only
         config = load_config(data_dir=data, port=port)
         asyncio.run(_until_stopped(config))
 
