@@ -19,7 +19,7 @@ from .paths import LocalTree, UnsafeName, safe_parts
 from .resume import PartFile, remove_stale, stale_parts
 from .scan import Filter
 from .select import is_up_to_date
-from .tree import Directory, Failures, FileEvents
+from .tree import NO_EVENTS, Directory, Failures, FileEvents
 
 FILES_AT_ONCE = 64
 RANGES_AT_ONCE = 4
@@ -92,11 +92,12 @@ async def download_dir(
 
     async def fetch(blob: _Blob) -> None:
         if not _is_here(blob.info, blob.path, update=update, continue_=continue_):
-            events = FileEvents(progress, bucket.uri_of(blob.info.key), file_uri(blob.path))
+            src, path = blob.info.key, blob.path
+            events = FileEvents(progress, bucket.uri_of(src), file_uri(path)) if progress else NO_EVENTS
             try:
-                await _fetch(bucket, store, blob.info, blob.path, events, continue_=continue_)
+                await _fetch(bucket, store, blob.info, path, events, continue_=continue_)
             except (BlobNotFound, IsADirectoryError) as error:  # deleted since it was listed; a directory has its name
-                download.failures.add(events.src, events.dst, f"{blob.info.key!r}: {error}")
+                download.failures.add(bucket.uri_of(src), file_uri(path), f"{src!r}: {error}")
         download.tree.clean(blob.path)
         blob.directory.done()
 

@@ -49,9 +49,9 @@ class PartFile:
             os.close(self.descriptor)
         done = self._read_journal() if resume else []
         if not done:
-            os.ftruncate(self.descriptor, 0)
-            with suppress(FileNotFoundError):
-                self._journal_path.unlink()
+            if os.fstat(self.descriptor).st_size:  # ext4 writes a file that was cut to nothing to the disk at once
+                os.ftruncate(self.descriptor, 0)
+            self._forget_journal()
         return done
 
     def write(self, data: bytes, at: int) -> None:
@@ -75,12 +75,16 @@ class PartFile:
     def close(self, *, keep: bool) -> None:
         """Let go of it. Unless it was committed, or is kept to be resumed, it is removed."""
         if self._committed or not keep:
-            with suppress(FileNotFoundError):
-                self._journal_path.unlink()
+            self._forget_journal()
         if not self._committed and not keep:
             with suppress(FileNotFoundError):
                 self._path.unlink()
         os.close(self.descriptor)
+
+    def _forget_journal(self) -> None:
+        if self._journalled:
+            with suppress(FileNotFoundError):
+                self._journal_path.unlink()
 
     def _read_journal(self) -> list[tuple[int, int]]:
         try:

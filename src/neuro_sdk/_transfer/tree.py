@@ -40,6 +40,10 @@ class FileEvents:
             self.progress.complete(StorageProgressComplete(self.src, self.dst, size))
 
 
+NO_EVENTS = FileEvents(None, URL(), URL())
+"""For a file that nobody watches: making its addresses would cost more than all else about it."""
+
+
 class Directory:
     """One directory under way. It ends when it was walked to its end and all that was begun in it is done."""
 

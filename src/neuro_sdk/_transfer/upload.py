@@ -23,7 +23,7 @@ from .journal import Journal
 from .parts import SourceFile, Uploads
 from .scan import Filter, LocalEntry, entries_of, identity, is_wanted
 from .select import is_up_to_date
-from .tree import Directory, Failures, FileEvents
+from .tree import NO_EVENTS, Directory, Failures, FileEvents
 
 FILES_AT_ONCE = 64
 BYTES_AT_ONCE = 128 * 2**20
@@ -148,12 +148,13 @@ class _DirUpload:
 
     async def put(self, file: _File) -> None:
         """Upload one file of the walk."""
-        events = FileEvents(self._progress, file_uri(file.entry.path), self._bucket.uri_of(file.key))
+        src, key = file.entry.path, file.key
+        events = FileEvents(self._progress, file_uri(src), self._bucket.uri_of(key)) if self._progress else NO_EVENTS
         async with self._budget.hold(_held_bytes(file.entry.size)):
             try:
-                await _put_file(file.entry.path, self._uploads, file.key, events)
+                await _put_file(src, self._uploads, key, events)
             except IllegalArgumentError as error:
-                self.failures.add(events.src, events.dst, str(error))
+                self.failures.add(file_uri(src), self._bucket.uri_of(key), str(error))
         file.directory.done()
 
     async def _keep_directory(self, prefix: str, directory: Directory) -> None:
