@@ -15,6 +15,7 @@ from yarl import URL
 
 from ._config import Config
 from ._errors import (
+    ArgumentTypeError,
     AuthenticationError,
     AuthorizationError,
     BadGateway,
@@ -71,7 +72,7 @@ class Scope:
     def query(self) -> dict[str, str]:
         """As the server reads it."""
         names = {"owner": self.owner, "org_name": self.org, "project_name": self.project}
-        return {name: value for name, value in names.items() if value}
+        return {name: check_name(name, value) for name, value in names.items() if value is not None and value != ""}
 
 
 class Api:
@@ -124,6 +125,9 @@ class Api:
 
     async def create_bucket(self, cluster: Cluster, name: str | None, org: str | None, project: str | None) -> Bucket:
         """Make a bucket."""
+        for what, value in (("the name of a bucket", name), ("org_name", org), ("project_name", project)):
+            if value is not None:
+                check_name(what, value)
         body: dict[str, object] = {"name": name, "org_name": org}
         if project:
             body["project_name"] = project
@@ -195,7 +199,7 @@ class Api:
         body: JSON | None = None,
         again: bool = False,
     ) -> object:
-        if not id_or_name or id_or_name in {".", ".."}:
+        if check_name("a bucket's id or name", id_or_name) in {"", ".", ".."}:
             raise IllegalArgumentError(f"{id_or_name!r} is no bucket: give its id or name")
         url = URL(f"{cluster.buckets_url}/buckets/{quote(id_or_name, safe='')}{tail}", encoded=True)
         what = f"bucket {id_or_name!r}"
@@ -236,6 +240,21 @@ class Api:
             ("user-agent", "neuro-buckets"),
         ]
         return [*headers, ("content-type", content_type)] if content_type else headers
+
+
+def check_name(what: str, value: str) -> str:
+    """Refuse what can name nothing.
+
+    Raises:
+        IllegalArgumentError: not text, or not valid Unicode.
+    """
+    if not isinstance(value, str):
+        raise ArgumentTypeError(f"{what} is a str, not {type(value).__name__}")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise IllegalArgumentError(f"{what} is not valid Unicode: {value!r}") from error
+    return value
 
 
 def parse_provider(value: str) -> Bucket.Provider:

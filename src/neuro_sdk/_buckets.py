@@ -163,7 +163,8 @@ class Buckets:
     ) -> Stream[bytes]:
         """The content from byte `offset` on, in chunks as they arrive; nothing from an offset at or past the end.
 
-        A connection that breaks is resumed on the same blob. When the stream ends, all of it has arrived.
+        A connection that breaks is resumed on the same blob. When the stream ends, all of it has arrived. A client has 256 connections to a
+        storage: so many streams can be open at once, and whatever comes after them waits for one to end.
 
         Raises:
             BlobNotFound: nothing is there.
@@ -286,7 +287,8 @@ class Buckets:
 
         Raises:
             FileNotFoundError, NotADirectoryError: `src` is missing or a file; a blob has the name of `dst`.
-            TransferError: the provider does not keep the names of some files. All others were uploaded.
+            TransferError: some files changed meanwhile, cannot be read, or have names that the provider does not keep. All others were
+                uploaded.
         """
         from ._transfer.journal import Journal
         from ._transfer.upload import upload_dir

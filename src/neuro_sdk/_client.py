@@ -20,7 +20,7 @@ class Client:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._http = HttpClient()
+        self._http = HttpClient(connections=256)
         self._api = Api(self._http, config)
         self.buckets = Buckets(config, self._api, Opener(self._api, self._http))
 

@@ -6,7 +6,7 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ._errors import IllegalArgumentError
+from ._errors import ArgumentTypeError, IllegalArgumentError
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec, RegexPattern
@@ -22,6 +22,9 @@ class IgnoreRules:
     @classmethod
     def of(cls, root: Path, file_names: AbstractSet[str]) -> "IgnoreRules":
         """The rules that hold in `root`."""
+        given: object = file_names
+        if isinstance(given, str):  # a set of its letters is never meant
+            raise ArgumentTypeError(f"ignore_file_names is a set of names, not the str {given!r}")
         rules = cls(sorted(file_names), ())
         for directory in (*reversed(root.parents), root):
             rules = rules.inside(directory)

@@ -12,9 +12,10 @@ class Stream(Generic[T]):
 
     def __init__(self, items: AsyncGenerator[T, None]) -> None:
         self._items = items
+        self._begun = False
 
     async def __aenter__(self) -> AsyncIterator[T]:
-        return self._items
+        return self._begin()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -22,4 +23,10 @@ class Stream(Generic[T]):
         await self._items.aclose()
 
     def __aiter__(self) -> AsyncIterator[T]:
+        return self._begin()
+
+    def _begin(self) -> AsyncIterator[T]:
+        if self._begun:  # the second time it would look empty
+            raise RuntimeError("these results were read already: call the method again")
+        self._begun = True
         return self._items

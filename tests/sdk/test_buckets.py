@@ -5,6 +5,7 @@ import os
 import subprocess
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import pytest
 from yarl import URL
@@ -276,6 +277,38 @@ async def test_a_wrong_token_is_an_authentication_error(stack: Stack) -> None:
     async with neuro_sdk.get(url=stack.url, token=f"{header}.{payload}.{signature[::-1]}") as client:
         with pytest.raises(neuro_sdk.AuthenticationError):
             await client.buckets.get("any")
+
+
+@pytest.mark.parametrize("name", [-1, 1.5, True, None, URL("blob:b"), "", ".", "\ud800"])
+async def test_what_names_no_bucket_is_refused_before_anything_is_sent(
+    client: Client, asked: Asked, name: object
+) -> None:
+    await client.cluster_name()
+    asked.clear()
+    for call in (client.buckets.get(name), client.buckets.rm(name), client.buckets.head_blob(name, "key")):  # type: ignore[arg-type]
+        with pytest.raises(IllegalArgumentError):
+            await call
+    if name and name != ".":
+        with pytest.raises(IllegalArgumentError):
+            await client.buckets.get("bucket", bucket_owner=name)  # type: ignore[arg-type]
+    assert asked.control == []
+
+
+async def test_a_stream_that_was_read_does_not_look_empty_the_second_time(client: Client, bucket: Bucket) -> None:
+    await client.buckets.put_blob(bucket.id, "key", b"x")
+    stream = client.buckets.fetch_blob(bucket.id, "key")
+    assert [chunk async for chunk in stream] == [b"x"]
+    with pytest.raises(RuntimeError, match="call the method again"):
+        async with stream:
+            pass
+
+
+async def test_many_streams_can_be_open_at_once(client: Client, bucket: Bucket) -> None:
+    await client.buckets.put_blob(bucket.id, "key", os.urandom(3 * 2**20))
+    async with AsyncExitStack() as stack:
+        for _ in range(80):
+            content = await stack.enter_async_context(client.buckets.fetch_blob(bucket.id, "key"))
+            assert await anext(content)
 
 
 async def test_an_unknown_cluster_is_named(client: Client) -> None:

@@ -16,6 +16,7 @@ from neuro_sdk import (
     AbstractRecursiveFileProgress,
     BlobChanged,
     Bucket,
+    IllegalArgumentError,
     ServerNotAvailable,
     StorageProgressComplete,
     StorageProgressEnterDir,
@@ -346,6 +347,66 @@ async def test_what_is_no_file_is_told_and_the_rest_goes_on(src: Path, store: Me
     assert sorted(event.src.name for event in seen.of(StorageProgressFail)) == ["circle", "dangling", "pipe"]
     assert blobs(store)["dir/linked"] == b"alpha"
     assert blobs(store)["dir/sub/b.bin"] == (src / "sub" / "b.bin").read_bytes()
+
+
+async def test_what_is_no_regular_file_is_neither_sent_nor_replaced(tmp_path: Path, store: MemoryStore) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    await store.put("key", b"x")
+    for place in (pipe, Path("/dev/zero")):
+        with pytest.raises(IllegalArgumentError, match="no regular file"):
+            await up_one(place, store, "other")
+    with pytest.raises(IllegalArgumentError, match="no regular file"):
+        await down_one(store, pipe)
+    await store.put("dir/pipe", b"x")
+    with pytest.raises(TransferError, match="no file"):
+        await down(store, tmp_path)
+    assert pipe.is_fifo()
+    assert "other" not in blobs(store)
+
+
+async def test_a_download_to_a_link_writes_the_file_that_it_names(tmp_path: Path, store: MemoryStore) -> None:
+    await store.put("key", b"new")
+    (tmp_path / "real").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("real")
+    await down_one(store, tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_bytes() == b"new"
+
+
+async def test_one_file_that_changes_does_not_stop_the_others(
+    src: Path, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = os.pread
+
+    def changing(descriptor: int, size: int, at: int) -> bytes:
+        if size == len(b"alpha"):
+            (src / "a.txt").write_bytes(b"longer now")
+        return read(descriptor, size, at)
+
+    monkeypatch.setattr(os, "pread", changing)
+    seen = Recorder()
+    with pytest.raises(TransferError, match="a.txt changed while it was read"):
+        await up(src, store, progress=seen)
+    assert [event.src.name for event in seen.of(StorageProgressFail)] == ["a.txt"]
+    assert {key for key in blobs(store) if not key.endswith("/")} == {
+        "dir/sub/b.bin",
+        "dir/sub/deep/zero",
+        "dir/sub/odd name %+?#[1] é.txt",
+    }
+
+
+async def test_a_full_disk_names_the_file(dst: Path, store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int, data: bytes, at: int) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    dst.mkdir()
+    await store.put("key", b"x")
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        await down_one(store, dst / "key")
+    assert caught.value.filename == str(dst / "key")
+    assert tree(dst) == {}
 
 
 HOSTILE = [

@@ -178,7 +178,7 @@ def check_key(key: str) -> None:
         InvalidRequest: it would be stored under another key (`a//b` as `a/b`, `/a` as `a`, `a\\b` as `a/b`), or not at all.
     """
     segments = key.split("/")
-    if not key or "\\" in key or "" in segments[:-1] or not {".", ".."}.isdisjoint(segments):
+    if not key or "\\" in key or "\0" in key or "" in segments[:-1] or not {".", ".."}.isdisjoint(segments):
         raise InvalidRequest(
             f"this storage does not keep a key like {key!r}: no backslash, no empty, '.' or '..' segment"
         )

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from neuro_sdk._errors import BlobNotFound
+
 Buffer = bytes | bytearray | memoryview
 
 
@@ -106,6 +108,15 @@ class BlobStore(Protocol):
 
     async def abort(self, key: str, upload_id: str) -> None:
         """Forget the upload and its parts. One that is gone is success."""
+
+
+async def exists(store: BlobStore, key: str) -> bool:
+    """Whether there is a blob under `key`."""
+    try:
+        await store.head(key)
+    except BlobNotFound:
+        return False
+    return True
 
 
 async def holds_any(store: BlobStore, prefix: str) -> bool:

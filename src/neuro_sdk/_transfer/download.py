@@ -9,10 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neuro_sdk._concurrency import for_each
-from neuro_sdk._errors import BlobChanged, BlobNotFound, IntegrityError, TransferError
+from neuro_sdk._errors import (
+    BlobChanged,
+    BlobNotFound,
+    IllegalArgumentError,
+    IntegrityError,
+    NeuroError,
+    TransferError,
+)
 from neuro_sdk._models import Bucket
 from neuro_sdk._progress import AbstractFileProgress, AbstractRecursiveFileProgress
-from neuro_sdk._stores.base import BlobInfo, BlobStore, holds_any
+from neuro_sdk._stores.base import BlobInfo, BlobStore, exists, holds_any
 from neuro_sdk._uri import file_uri
 
 from .paths import LocalTree, UnsafeName, safe_parts
@@ -52,8 +59,13 @@ async def download_file(
         BlobChanged: it was replaced again and again while it was read.
     """
     info = await _find(bucket, store, key)
+    dst = dst.resolve()  # the file that a link names is what is to be written, and stays where it is
     if dst.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(dst))
+    if dst.exists() and not dst.is_file():
+        raise IllegalArgumentError(
+            f"{dst} is no regular file, and would be replaced by one: use fetch_blob, or `neuro blob cp ... -`"
+        )
     if not dst.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(dst.parent))
     if not _is_here(info, dst, update=update, continue_=continue_):
@@ -81,11 +93,11 @@ async def download_dir(
         NotADirectoryError: it is a blob; or the destination is a file.
         TransferError: some keys have no safe place below `dst`; all others were downloaded.
     """
-    root = key.rstrip("/") if key.strip("/") else ""
+    root = key.rstrip("/")
     if dst.exists() and not dst.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(dst))
     if root and not await holds_any(store, f"{root}/"):
-        code = errno.ENOTDIR if await _exists(store, root) else errno.ENOENT
+        code = errno.ENOTDIR if await exists(store, root) else errno.ENOENT
         raise OSError(code, os.strerror(code), str(bucket.uri_of(root)))
     dst.mkdir(parents=True, exist_ok=True)
     download = _DirDownload(bucket, store, f"{root}/" if root else "", dst, wanted, progress)
@@ -96,8 +108,11 @@ async def download_dir(
             events = FileEvents(progress, bucket.uri_of(src), file_uri(path)) if progress else NO_EVENTS
             try:
                 await _fetch(bucket, store, blob.info, path, events, continue_=continue_)
-            except (BlobNotFound, IsADirectoryError) as error:  # deleted since it was listed; a directory has its name
-                download.failures.add(bucket.uri_of(src), file_uri(path), f"{src!r}: {error}")
+            except BlobNotFound as error:  # deleted since it was listed
+                download.failures.add(bucket.uri_of(src), file_uri(path), str(error))
+            except IsADirectoryError:
+                message = f"{src!r} has no safe place in {dst}: {path} became a directory"
+                download.failures.add(bucket.uri_of(src), file_uri(path), message)
         download.tree.clean(blob.path)
         blob.directory.done()
 
@@ -153,8 +168,8 @@ class _DirDownload:
             path = self._dst / relative
             if self._wanted is not None and not await self._wanted(relative):
                 return None
-            if path.is_dir() and not path.is_symlink():
-                raise UnsafeName(f"{path} is a directory, where a file is to be")
+            if not path.is_symlink() and path.exists() and not path.is_file():
+                raise UnsafeName(f"{path} is there, and is no file")
         except UnsafeName as error:
             target = file_uri(self._dst)
             self.failures.add(
@@ -217,6 +232,11 @@ async def _fetch_once(
         part.commit()
         events.complete(size)
     except BlobChanged:
+        raise
+    except OSError as error:
+        keep = continue_ and large
+        if error.filename is None and not isinstance(error, NeuroError):  # a full disk does not say whose
+            raise OSError(error.errno, error.strerror, str(dst)) from error
         raise
     except BaseException:
         keep = continue_ and large
@@ -288,11 +308,3 @@ async def _find(bucket: Bucket, store: BlobStore, key: str) -> BlobInfo:
         if not await holds_any(store, f"{key}/"):
             raise FileNotFoundError(errno.ENOENT, "No such blob", str(bucket.uri_of(key))) from None
     raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(bucket.uri_of(key)))
-
-
-async def _exists(store: BlobStore, key: str) -> bool:
-    try:
-        await store.head(key)
-    except BlobNotFound:
-        return False
-    return True

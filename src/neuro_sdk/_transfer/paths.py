@@ -1,14 +1,11 @@
 """From keys to local names: a key that could leave the destination, or hide in it, is refused by name; none is rewritten."""
 
 import os
-import re
 import stat
 from pathlib import Path
 
-from .resume import remove_stale, stale_parts
+from .resume import is_part_name, remove_stale, stale_parts
 
-PART_NAME = re.compile(r"^\..*\.[0-9a-f]{8}\.part(?:\.done)?$", re.DOTALL)
-"""The form of our own unfinished files."""
 _MAX_NAME_BYTES = 255
 
 
@@ -30,7 +27,7 @@ def safe_parts(relative: str) -> list[str]:
             raise UnsafeName("it holds a NUL, which no file name can")
         if len(part.encode("utf-8", "surrogatepass")) > _MAX_NAME_BYTES:
             raise UnsafeName(f"a part of it is longer than {_MAX_NAME_BYTES} bytes")
-        if PART_NAME.match(part):
+        if is_part_name(part):
             raise UnsafeName(f"{part!r} has the form of an unfinished download")
     return parts
 

@@ -18,7 +18,7 @@ _LINE = re.compile(r"^(\d+)-(\d+)$")
 
 
 class PartFile:
-    """The unfinished form of one local file. Use as a context; without `commit` nothing of it stays but what a resume needs."""
+    """The unfinished form of one local file. Without `commit` nothing of it stays but what a resume needs."""
 
     def __init__(self, target: Path, info: BlobInfo, source: str, *, journal: bool) -> None:
         digest = hashlib.sha256(
@@ -92,6 +92,11 @@ class PartFile:
         except (FileNotFoundError, UnicodeDecodeError):
             return []
         return [(int(found[1]), int(found[2])) for line in lines if (found := _LINE.match(line))]
+
+
+def is_part_name(name: str) -> bool:
+    """Whether a name has the form of our unfinished files."""
+    return _PART.fullmatch(name.removesuffix(".done")) is not None
 
 
 def stale_parts(directory: Path) -> dict[str, list[Path]]:

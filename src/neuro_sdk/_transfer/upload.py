@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neuro_sdk._concurrency import Budget, for_each
-from neuro_sdk._errors import BlobNotFound, IllegalArgumentError, TransferError
+from neuro_sdk._errors import BlobChanged, BlobNotFound, IllegalArgumentError, TransferError
 from neuro_sdk._ignore import IgnoreRules
 from neuro_sdk._models import Bucket
 from neuro_sdk._progress import AbstractFileProgress, AbstractRecursiveFileProgress
-from neuro_sdk._stores.base import BlobInfo, BlobStore, holds_any
+from neuro_sdk._stores.base import BlobInfo, BlobStore, exists, holds_any
 from neuro_sdk._stores.multipart import PARTS_AT_ONCE, SINGLE_PUT_BYTES, part_bytes_for
 from neuro_sdk._uri import file_uri
 
@@ -58,6 +58,8 @@ async def upload_file(
     status = src.stat()
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(src))
+    if not stat.S_ISREG(status.st_mode):
+        raise IllegalArgumentError(f"{src} is no regular file: send what it gives with put_blob, or `neuro blob cp -`")
     if not target or await holds_any(store, f"{target}/"):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(bucket.uri_of(key)))
     if update and await _is_stored(store, target, status.st_size, status.st_mtime):
@@ -82,16 +84,17 @@ async def upload_dir(
 
     Raises:
         FileNotFoundError, NotADirectoryError: the source is not there or a file; the destination is a blob.
-        TransferError: some files have names that the provider does not keep; all others were uploaded.
+        TransferError: some files changed meanwhile, cannot be read, or have names that the provider does not keep; all others
+            were uploaded.
     """
     if not src.is_dir():
         code = errno.ENOTDIR if src.exists() else errno.ENOENT
         raise OSError(code, os.strerror(code), str(src))
-    root = key.rstrip("/") if key.strip("/") else ""
+    root = key.rstrip("/")
     uploads = Uploads(bucket.id, store, journal)
     upload = _DirUpload(bucket, uploads, wanted, progress)
     upload.new = bool(root) and not await holds_any(store, f"{root}/")
-    if upload.new and await _exists(store, root):
+    if upload.new and await exists(store, root):
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(bucket.uri_of(root)))
     if update and not upload.new:
         upload.stored = await _listing(store, f"{root}/" if root else "")
@@ -153,7 +156,7 @@ class _DirUpload:
         async with self._budget.hold(_held_bytes(file.entry.size)):
             try:
                 await _put_file(src, self._uploads, key, events)
-            except IllegalArgumentError as error:
+            except (IllegalArgumentError, BlobChanged, FileNotFoundError, PermissionError) as error:
                 self.failures.add(file_uri(src), self._bucket.uri_of(key), str(error))
         file.directory.done()
 
@@ -172,7 +175,8 @@ class _DirUpload:
 
 
 async def _put_file(path: Path, uploads: Uploads, key: str, events: FileEvents) -> None:
-    with open(path, "rb", buffering=0) as opened:
+    # Not to wait for ever if it became a pipe since it was looked at.
+    with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb", buffering=0) as opened:
         file = SourceFile(path, opened.fileno())
         events.start(file.size)
         if file.size <= SINGLE_PUT_BYTES:
@@ -196,14 +200,6 @@ async def _is_stored(store: BlobStore, key: str, size: int, mtime: float) -> boo
     except BlobNotFound:
         return False
     return is_up_to_date(size, mtime, info.size, info.modified_at)
-
-
-async def _exists(store: BlobStore, key: str) -> bool:
-    try:
-        await store.head(key)
-    except BlobNotFound:
-        return False
-    return True
 
 
 async def _listing(store: BlobStore, prefix: str) -> dict[str, BlobInfo]:
