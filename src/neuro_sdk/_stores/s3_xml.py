@@ -114,11 +114,9 @@ def parse_delete_errors(body: bytes) -> list[tuple[str, Refusal]]:
 
 def completion(parts: Sequence[Part]) -> bytes:
     """The body of CompleteMultipartUpload."""
-    # Of parts that an earlier process stored, not every kind tells the checksums; all of them count, or none.
-    told = all(part.checksum for part in parts)
     rows = (
         f"<Part><PartNumber>{part.number}</PartNumber><ETag>{_escape(part.etag)}</ETag>"
-        + (f"<ChecksumCRC32>{part.checksum}</ChecksumCRC32>" if told else "")
+        + (f"<ChecksumCRC32>{part.checksum}</ChecksumCRC32>" if part.checksum else "")
         + "</Part>"
         for part in parts
     )

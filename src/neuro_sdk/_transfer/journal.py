@@ -1,4 +1,5 @@
-"""Uploads in parts that are under way, one small file each, so that what a killed process left is resumed or removed by the next.
+"""Uploads in parts that are under way, one small file each, so that what a killed process left is resumed or removed by the next. Its first
+line says of what it is, every further one that a part is stored.
 
 A file is locked (flock) by the process whose upload it is; one that can be locked belongs to nobody any more. Where the directory cannot be
 written there is no journal, and uploads work all the same.
@@ -8,9 +9,12 @@ import fcntl
 import json
 import os
 import secrets
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from neuro_sdk._stores.base import Part
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +34,17 @@ class Entry:
 class Ticket:
     """An entry that this process holds."""
 
-    def __init__(self, entry: Entry, file: Path | None, descriptor: int) -> None:
+    def __init__(self, entry: Entry, file: Path | None, descriptor: int, parts: Sequence[Part] = ()) -> None:
         self.entry = entry
+        self.parts = parts
+        """Those that were stored before this process took it."""
         self._file = file
         self._descriptor = descriptor
+
+    def note(self, part: Part) -> None:
+        """This part is stored."""
+        if self._file is not None:
+            os.write(self._descriptor, _line(part))
 
     def close(self, *, keep: bool) -> None:
         """Let go of it; unless it is kept for the next process, it is removed."""
@@ -59,7 +70,7 @@ class Journal:
         except OSError:
             return Ticket(entry, None, -1)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        os.write(descriptor, json.dumps(asdict(entry)).encode())
+        os.write(descriptor, _line(entry))
         return Ticket(entry, file, descriptor)
 
     def abandoned(self, bucket_id: str) -> list[Ticket]:
@@ -71,6 +82,16 @@ class Journal:
         return [ticket for file in files if (ticket := _take(file, bucket_id)) is not None]
 
 
+def _line(value: Entry | Part) -> bytes:
+    return json.dumps(asdict(value)).encode() + b"\n"
+
+
+def _parts(lines: Sequence[bytes]) -> Iterator[Part]:
+    for line in lines:
+        with suppress(ValueError, TypeError):  # the last one may be cut short
+            yield Part(**json.loads(line))
+
+
 def _take(file: Path, bucket_id: str) -> Ticket | None:
     try:
         descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -78,8 +99,10 @@ def _take(file: Path, bucket_id: str) -> Ticket | None:
         return None
     with suppress(OSError, ValueError, TypeError):
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        entry = Entry(**json.loads(os.read(descriptor, 65536)))
-        if entry.bucket_id == bucket_id and file.exists():
-            return Ticket(entry, file, descriptor)
+        first, *rest = file.read_bytes().splitlines()
+        entry = Entry(**json.loads(first))
+        if entry.bucket_id == bucket_id and os.path.samestat(os.fstat(descriptor), file.stat()):
+            os.lseek(descriptor, 0, os.SEEK_END)
+            return Ticket(entry, file, descriptor, list(_parts(rest)))
     os.close(descriptor)
     return None
