@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 import pytest
+import structlog
 import uvicorn
 
 from neuro_buckets.app import create_app
@@ -39,6 +40,7 @@ class Stack:
 @pytest.fixture(scope="session")
 def stack(seaweedfs: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A running service; it lives in a thread of its own, for the loops of tests come and go."""
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())  # else it prints a line a request
     admin = seaweedfs.admin_credentials
     provider = SeaweedProvider(seaweedfs.endpoint_url, admin.access_key, admin.secret_key)
     app = create_app(load_config(data_dir=tmp_path_factory.mktemp("service")), provider)
@@ -67,3 +69,4 @@ def stack(seaweedfs: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     loop.call_soon_threadsafe(loop.stop)
     thread.join(timeout=10)
     loop.close()
+    structlog.reset_defaults()
