@@ -140,7 +140,10 @@ class Buckets:
         org_name: str | None = None,
         project_name: str | None = None,
     ) -> None:
-        """Create or replace the blob under `key`. All or nothing, also when cancelled. Of a stream about 100 MiB are held at most."""
+        """Create or replace the blob under `key`. All or nothing, also when cancelled.
+
+        Of a stream about 100 MiB are held at most, and more once it is past 16 GiB.
+        """
         if not isinstance(body, bytes | bytearray | memoryview) and not hasattr(body, "__anext__"):
             if not hasattr(body, "__aiter__"):
                 raise ArgumentTypeError(

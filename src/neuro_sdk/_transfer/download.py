@@ -216,8 +216,8 @@ async def _fetch_once(
 ) -> None:
     large = info.size > RANGE_BYTES and info.etag is not None
     part = PartFile(dst, info, bucket.id, journal=large)
-    done = part.open(resume=continue_ and large)
-    keep = False
+    keep = continue_ and large  # what is in it, should this fail
+    done = part.open(resume=keep)
     try:
         if large:
             events.start(info.size)
@@ -232,14 +232,11 @@ async def _fetch_once(
         part.commit()
         events.complete(size)
     except BlobChanged:
+        keep = False
         raise
     except OSError as error:
-        keep = continue_ and large
         if error.filename is None and not isinstance(error, NeuroError):  # a full disk does not say whose
             raise OSError(error.errno, error.strerror, str(dst)) from error
-        raise
-    except BaseException:
-        keep = continue_ and large
         raise
     finally:
         part.close(keep=keep)
