@@ -12,9 +12,9 @@ import structlog
 import uvicorn
 
 from neuro_buckets.app import create_app
+from neuro_buckets.commands.serving import provider_over
 from neuro_buckets.config import load_config
 from neuro_buckets.engine import Engine
-from neuro_buckets.providers.seaweedfs import SeaweedProvider
 from neuro_buckets.routes.context import Context
 
 T = TypeVar("T")
@@ -41,9 +41,7 @@ class Stack:
 def stack(seaweedfs: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A running service; it lives in a thread of its own, for the loops of tests come and go."""
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())  # else it prints a line a request
-    admin = seaweedfs.admin_credentials
-    provider = SeaweedProvider(seaweedfs.endpoint_url, admin.access_key, admin.secret_key)
-    app = create_app(load_config(data_dir=tmp_path_factory.mktemp("service")), provider)
+    app = create_app(load_config(data_dir=tmp_path_factory.mktemp("service")), provider_over(seaweedfs))
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="service", daemon=True)
     thread.start()

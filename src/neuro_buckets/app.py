@@ -7,17 +7,24 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from fastapi import FastAPI
 
 from neuro_buckets import __version__
-from neuro_buckets.auth import Tokens, load_key
+from neuro_buckets.auth import Tokens
 from neuro_buckets.config import ServiceConfig, make_data_directory
+from neuro_buckets.key_files import load_key
 from neuro_buckets.providers.base import BucketProvider
+from neuro_buckets.providers.external import EndpointGuard
 from neuro_buckets.repository import Repository
-from neuro_buckets.routes import buckets, service
+from neuro_buckets.routes import buckets, credentials, service
 from neuro_buckets.routes.context import Context
 from neuro_buckets.routes.errors import add_error_handlers
 from neuro_buckets.routes.middleware import BodyLimitMiddleware, RequestMiddleware
 from neuro_buckets.services.buckets import Buckets
 from neuro_buckets.services.credentials import Credentials
+from neuro_buckets.services.imports import Imports
+from neuro_buckets.services.persistent import Persistent
+from neuro_buckets.services.publicity import Publicity
 from neuro_buckets.services.reconcile import Reconciler
+from neuro_buckets.services.running import Running
+from neuro_buckets.vault import Vault
 
 
 def create_app(config: ServiceConfig, provider: BucketProvider) -> FastAPI:
@@ -40,6 +47,7 @@ def create_app(config: ServiceConfig, provider: BucketProvider) -> FastAPI:
     )
     app.include_router(service.router)
     app.include_router(buckets.router)
+    app.include_router(credentials.router)
     add_error_handlers(app)
     app.add_middleware(BodyLimitMiddleware)
     app.add_middleware(RequestMiddleware)
@@ -56,22 +64,27 @@ async def open_context(config: ServiceConfig, provider: BucketProvider) -> Async
     async with AsyncExitStack() as stack:
         stack.push_async_callback(provider.aclose)
         make_data_directory(config.data_dir)
-        key = load_key(config.token_key_file)
+        token_key = load_key(config.token_key_file, "all tokens")
+        vault = Vault([load_key(config.vault_key_file, "all persistent credentials and imported buckets")])
         repository = await Repository.open(config.database)
         stack.push_async_callback(repository.aclose)
         reconciler = Reconciler(repository, provider)
         await reconciler.run_once(ignore_leases=True)  # on SQLite nobody else can be at work
         reconciling = asyncio.create_task(reconciler.run_forever())
         stack.push_async_callback(_cancel, reconciling)
-        buckets_service = Buckets(repository, provider, reconciler)
-        stack.push_async_callback(buckets_service.aclose)
+        running = Running()
+        stack.push_async_callback(running.aclose)
         yield Context(
             config=config,
             repository=repository,
             provider=provider,
-            tokens=Tokens(repository, key),
-            buckets=buckets_service,
-            credentials=Credentials(provider, config.credentials_seconds),
+            tokens=Tokens(repository, token_key),
+            buckets=Buckets(repository, provider, reconciler, running),
+            credentials=Credentials(provider, vault, config.credentials_seconds),
+            imports=Imports(repository, vault, EndpointGuard(config.networks_to_import_from)),
+            persistent=Persistent(repository, provider, vault, reconciler, running),
+            publicity=Publicity(repository, provider, reconciler, running),
+            reconciler=reconciler,
         )
 
 

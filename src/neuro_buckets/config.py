@@ -18,6 +18,7 @@ from neuro_buckets.errors import ConfigError
 
 ENVIRONMENT_PREFIX = "NEURO_SERVICE_"
 DEFAULT_PORT = 8787
+LOOPBACK_NETWORKS = "127.0.0.0/8,::1/128"
 
 _REMEDIES = {
     "data_dir": "give the path of a directory that can be written, which need not exist yet",
@@ -26,6 +27,7 @@ _REMEDIES = {
     "port": "give a number from 1 to 65535, or 0 for any free port",
     "public_url": "give the address that clients use, like https://buckets.example.com, without a path",
     "cluster_name": "give 1 to 40 characters of a-z, 0-9 and '-', a letter first",
+    "import_networks": "give networks like '10.0.0.0/8,127.0.0.0/8' in which buckets may be imported from, or nothing",
     "credentials_seconds": "give how long temporary credentials live, from 900 to 43200 seconds",
 }
 
@@ -47,6 +49,12 @@ def _check_database_url(url: str) -> str:
     if not url.startswith("sqlite+aiosqlite:////"):
         raise ValueError("not a database that this version can use")
     return url
+
+
+def _check_networks(text: str) -> str:
+    for network in filter(None, text.split(",")):
+        ipaddress.ip_network(network.strip())
+    return text
 
 
 def default_data_directory() -> Path:
@@ -74,24 +82,42 @@ class ServiceConfig(BaseSettings):
     credentials_seconds: int = Field(default=3600, ge=900, le=43200)
     """How long temporary credentials live."""
 
+    import_networks: Annotated[str, AfterValidator(_check_networks)] | None = None
+    """Networks, separated by commas, in which an imported bucket may be although they are not public. None allows this machine
+    where nobody else can reach the service, and none where it has a public address."""
+
     @property
     def database(self) -> str:
         """The URL of the database that is used."""
         return self.database_url or f"sqlite+aiosqlite:///{self.data_dir / 'buckets.db'}"
 
     @property
+    def networks_to_import_from(self) -> str:
+        """The networks of `import_networks`, or their default."""
+        if self.import_networks is not None:
+            return self.import_networks
+        return LOOPBACK_NETWORKS if self.public_url is None else ""
+
+    @property
     def token_key_file(self) -> Path:
         """Where the key lives that signs tokens."""
         return self.data_dir / "token.key"
 
+    @property
+    def vault_key_file(self) -> Path:
+        """Where the key lives that seals secrets in the database."""
+        return self.data_dir / "vault.key"
 
-def load_config(*, data_dir: Path | None = None, port: int | None = None) -> ServiceConfig:
+
+def load_config(
+    *, data_dir: Path | None = None, port: int | None = None, import_networks: str | None = None
+) -> ServiceConfig:
     """The settings as given, completed from the environment.
 
     Raises:
         ConfigError: something is wrong; its message names every fault, with the value and the remedy.
     """
-    given = {"data_dir": data_dir, "port": port}
+    given = {"data_dir": data_dir, "port": port, "import_networks": import_networks}
     settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     problems = _unknown_variables()
     try:

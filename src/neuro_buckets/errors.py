@@ -7,7 +7,8 @@
     ├── NotFound               404  not there, or not to be seen by the one who asks
     ├── Conflict               409  a name that is taken
     │   └── BucketNotEmpty     409  deleting a bucket that holds blobs
-    └── ProviderUnavailable    503  the storage behind us does not answer; try again
+    ├── ProviderUnavailable    503  the storage behind us does not answer; try again
+    └── SecretsUnavailable     503  the key that sealed a secret in the database is not here
     ConfigError                     the service cannot start like this (exit 2)
 
 Messages are for callers: they name the bucket and the next step, and never a secret.
@@ -56,6 +57,12 @@ class BucketNotEmpty(Conflict):
 
 class ProviderUnavailable(ServiceError):
     """The storage provider does not answer, or refuses us; the same call may work later."""
+
+    status = 503
+
+
+class SecretsUnavailable(ServiceError):
+    """A secret in the database cannot be opened; who runs the service must restore the key file."""
 
     status = 503
 

@@ -1,9 +1,9 @@
-"""What the control plane keeps: buckets and tokens as values, and the rules for their names. No I/O, no wire format."""
+"""What the control plane keeps: buckets, credentials and tokens as values, and the rules for their names. No I/O, no wire format."""
 
 import enum
 import re
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from neuro_buckets.errors import InvalidRequest
@@ -11,13 +11,15 @@ from neuro_buckets.errors import InvalidRequest
 NO_ORG = "NO_ORG"
 """How clients that must name an org say that there is none; never stored."""
 
-BUCKET_NAME = re.compile(r"[a-z][a-z0-9_-]{1,38}[a-z0-9_]")
+NAME = re.compile(r"[a-z][a-z0-9_-]{1,38}[a-z0-9_]")
 USER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
-BUCKET_ID = re.compile(r"bucket-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+BUCKET_ID = re.compile(f"bucket-{_UUID}")
+CREDENTIALS_ID = re.compile(f"bucket-credentials-{_UUID}")
 
 
-class BucketState(enum.StrEnum):
-    """Where a bucket is between its row and its provider; only `ACTIVE` ones are seen by callers."""
+class RowState(enum.StrEnum):
+    """Where a bucket, or a set of credentials, is between its row and its provider; only `ACTIVE` ones are seen by callers."""
 
     CREATING = "creating"
     ACTIVE = "active"
@@ -38,11 +40,35 @@ class Bucket:
     provider_name: str
     """Its name there; follows from the id, so that a crash can never leave one that nobody knows."""
     created_at: datetime
-    state: BucketState
+    state: RowState
     lease_until: datetime
     """Whoever moves the bucket between states owns it until then; the value is also the proof of that ownership."""
     imported: bool = False
+    """It was there before us: deleting it here leaves it alone there. Its name there is in its credentials."""
     public: bool = False
+    public_lease_until: datetime | None = None
+    """Not None while it is being changed who may read it, or after that was cut short: it then ends as not public."""
+    read_only: bool = False
+    """An import whose credentials cannot write."""
+    sealed_credentials: str | None = field(default=None, repr=False)
+    """What opens an import, sealed."""
+
+
+@dataclass(frozen=True, slots=True)
+class PersistentCredentials:
+    """Credentials that stay until they are removed, for a set of one owner's buckets."""
+
+    id: str
+    name: str | None
+    owner: str
+    read_only: bool
+    principal: str
+    """The identity at the provider that they are; follows from the id."""
+    created_at: datetime
+    state: RowState
+    lease_until: datetime
+    sealed_values: str | None = field(default=None, repr=False)
+    """What the provider issued, sealed; None until it did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,22 +93,37 @@ def provider_name_for(bucket_id: str) -> str:
     return "nb-" + bucket_id.removeprefix("bucket-").replace("-", "")
 
 
+def new_credentials_id() -> str:
+    """An id that no credentials have had."""
+    return f"bucket-credentials-{uuid.uuid4()}"
+
+
+def principal_for(credentials_id: str) -> str:
+    """The name of their identity at the provider."""
+    return "nb-" + credentials_id.removeprefix("bucket-credentials-").replace("-", "")
+
+
 def is_bucket_id(text: str) -> bool:
     """Whether `text` has the form of an id; such a text is never a name."""
     return BUCKET_ID.fullmatch(text) is not None
 
 
-def check_bucket_name(name: str) -> None:
-    """Refuse what cannot name a bucket.
+def is_credentials_id(text: str) -> bool:
+    """Whether `text` has the form of an id; such a text is never a name."""
+    return CREDENTIALS_ID.fullmatch(text) is not None
+
+
+def check_name(name: str, what: str) -> None:
+    """Refuse what cannot name `what`, a bucket or credentials.
 
     Raises:
         InvalidRequest: it breaks the rule for names, or could be mistaken for an id.
     """
-    if is_bucket_id(name):
-        raise InvalidRequest(f"a bucket cannot be named {name!r}: that is the form of a bucket id; choose another name")
-    if not BUCKET_NAME.fullmatch(name):
+    if is_bucket_id(name) or is_credentials_id(name):
+        raise InvalidRequest(f"{what} cannot be named {name!r}: that is the form of an id; choose another name")
+    if not NAME.fullmatch(name):
         raise InvalidRequest(
-            f"{name[:80]!r} cannot be the name of a bucket: use 3 to 40 characters, a lower-case letter first,"
+            f"{name[:80]!r} cannot be the name of {what}: use 3 to 40 characters, a lower-case letter first,"
             " then a-z, 0-9, '-' and '_', without a hyphen at the end"
         )
 

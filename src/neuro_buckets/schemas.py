@@ -1,13 +1,25 @@
 """What goes over the wire: the bodies and queries that are accepted, and exactly the fields that are answered."""
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, field_serializer
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, field_serializer
 
 from neuro_buckets.models import NO_ORG, Bucket
 
 SIGNED_URL_MAX_SECONDS = 604_800
+MOST_BUCKETS = 1000
+"""In one set of persistent credentials, before the provider is asked how many it takes."""
+
+
+# The released clients fail in every call at a provider that they do not know; `seaweedfs` they know since 26.8.
+_NO_SEAWEEDFS = re.compile(r"NeuroCLI/|ApoloCLI/(2[0-5]|26\.[0-7])\.")
+
+
+def provider_as_known_to(user_agent: str, provider: str) -> str:
+    """The name of a provider for this client: `minio`, which is S3 too, where it has never heard of `seaweedfs`."""
+    return "minio" if provider == "seaweedfs" and _NO_SEAWEEDFS.match(user_agent) else provider
 
 
 class _In(BaseModel):
@@ -42,6 +54,28 @@ class BucketCreate(_In):
     project_name: str | None = None
 
 
+class BucketImport(BucketCreate):
+    """A bucket to take in, and what opens it at its provider."""
+
+    provider: str
+    provider_bucket_name: str = Field(min_length=1, max_length=255)
+    credentials: Mapping[str, str] = Field(repr=False)
+
+
+class BucketChange(_In):
+    """What is to change of a bucket; nothing is no error."""
+
+    public: StrictBool | None = None
+
+
+class CredentialsCreate(_In):
+    """Persistent credentials to make."""
+
+    name: str | None = None
+    bucket_ids: list[str] = Field(max_length=MOST_BUCKETS)
+    read_only: StrictBool = False
+
+
 class SignUrl(_In):
     """The blob to make a signed URL for."""
 
@@ -63,8 +97,8 @@ class BucketOut(_Out):
     public: bool
 
     @classmethod
-    def of(cls, bucket: Bucket, asked_org: str | None) -> "BucketOut":
-        """The bucket, for a caller who named the org `asked_org`.
+    def of(cls, bucket: Bucket, asked_org: str | None, user_agent: str) -> "BucketOut":
+        """The bucket, for a caller who named the org `asked_org` and is the client `user_agent`.
 
         The released clients compare the org in an answer with their own as text, and theirs is `NO_ORG` where there is
         none: so who says `NO_ORG` hears it, and everybody else hears null.
@@ -76,7 +110,7 @@ class BucketOut(_Out):
             owner=bucket.owner,
             org_name=org_name,
             project_name=bucket.project_name,
-            provider=bucket.provider,
+            provider=provider_as_known_to(user_agent, bucket.provider),
             created_at=bucket.created_at,
             imported=bucket.imported,
             public=bucket.public,
@@ -94,6 +128,16 @@ class CredentialsOut(_Out):
     provider: str
     read_only: bool
     credentials: Mapping[str, str] = Field(repr=False)
+
+
+class PersistentCredentialsOut(_Out):
+    """Persistent credentials, with what opens each of their buckets."""
+
+    id: str
+    name: str | None
+    owner: str
+    read_only: bool
+    credentials: list[CredentialsOut]
 
 
 class SignedUrlOut(_Out):

@@ -1,55 +1,34 @@
-"""The control plane's endpoints: one method each. JSON in, models out; a status becomes an error here and nowhere else.
+"""The control plane's endpoints: one method each. How answers and statuses are read stands in `_wire`.
 
 What is asked when, and what is cached, is not decided here.
 """
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import cast
 from urllib.parse import quote, urlencode
 
 from yarl import URL
 
+from . import _wire
 from ._config import Config
 from ._errors import (
-    ArgumentTypeError,
     AuthenticationError,
-    AuthorizationError,
     BadGateway,
     BucketNotFound,
-    ClientError,
     ConfigError,
-    Conflict,
     ConnectionFailed,
     IllegalArgumentError,
     NDJSONError,
-    NeuroError,
-    ServerNotAvailable,
+    ResourceNotFound,
     ServerTimeout,
 )
 from ._http import HttpClient, Origin, RetryPolicy, retrying, transient
-from ._models import Bucket
+from ._models import Bucket, BucketCredentials, PersistentBucketCredentials
 
 _RETRY = RetryPolicy(attempts=4)
-_ERRORS: Mapping[int, type[NeuroError]] = {
-    400: IllegalArgumentError,
-    401: AuthenticationError,
-    403: AuthorizationError,
-    404: BucketNotFound,
-    405: ClientError,
-    409: Conflict,
-    413: IllegalArgumentError,
-    422: IllegalArgumentError,
-    429: ServerNotAvailable,
-    502: BadGateway,
-    503: ServerNotAvailable,
-    504: ServerNotAvailable,
-}
-
-JSON = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +51,9 @@ class Scope:
     def query(self) -> dict[str, str]:
         """As the server reads it."""
         names = {"owner": self.owner, "org_name": self.org, "project_name": self.project}
-        return {name: check_name(name, value) for name, value in names.items() if value is not None and value != ""}
+        return {
+            name: _wire.check_name(name, value) for name, value in names.items() if value is not None and value != ""
+        }
 
 
 class Api:
@@ -107,74 +88,97 @@ class Api:
 
     async def list_buckets(self, cluster: Cluster, scope: Scope) -> AsyncIterator[Bucket]:
         """The caller's buckets, as they arrive."""
-        url = cluster.buckets_url / "buckets"
-        target = _target(url, scope.query())
-        headers = self._headers(accept="application/x-ndjson")
-        async with self._http.stream("GET", Origin.parse(str(url.origin())), target, headers) as answer:
-            if answer.status != 200:
-                raise _error(answer.status, await answer.read(), "buckets")
-            if "ndjson" not in (answer.headers.get("content-type") or ""):
-                for row in cast("list[JSON]", _parse(await answer.read())):
-                    yield _bucket(row, cluster.name)
-                return
-            async for line in _lines(answer.__aiter__()):
-                row = _object(_parse(line))
-                if "error" in row:
-                    raise NDJSONError(str(row["error"]))
-                yield _bucket(row, cluster.name)
+        async for row in self._rows(cluster.buckets_url / "buckets", scope.query(), "buckets"):
+            yield _wire.bucket(row, cluster.name)
 
     async def create_bucket(self, cluster: Cluster, name: str | None, org: str | None, project: str | None) -> Bucket:
         """Make a bucket."""
-        for what, value in (("the name of a bucket", name), ("org_name", org), ("project_name", project)):
-            if value is not None:
-                check_name(what, value)
-        body: dict[str, object] = {"name": name, "org_name": org}
-        if project:
-            body["project_name"] = project
-        return _bucket(
-            await self._call("POST", cluster.buckets_url / "buckets", body=body, what=f"bucket {name!r}"), cluster.name
-        )
+        url, body = cluster.buckets_url / "buckets", _named(name, org, project)
+        return _wire.bucket(await self._call("POST", url, body=body, what=f"bucket {name!r}"), cluster.name)
 
     async def get_bucket(self, cluster: Cluster, id_or_name: str, scope: Scope) -> Bucket:
         """One bucket, by id or name."""
         answer = await self._bucket_call("GET", cluster, id_or_name, scope, again=True)
-        return _bucket(answer, cluster.name)
+        return _wire.bucket(answer, cluster.name)
 
     async def find_bucket(self, cluster: Cluster, path: str) -> Bucket:
         """The bucket that `[org/]owner/bucket[/anything]` is in."""
         url = cluster.buckets_url / "buckets/find/by_path"
         answer = await self._call("GET", url, query={"path": path}, what=f"bucket at {path!r}", again=True)
-        return _bucket(answer, cluster.name)
+        return _wire.bucket(answer, cluster.name)
 
     async def delete_bucket(self, cluster: Cluster, id_or_name: str, scope: Scope) -> None:
         """Delete an empty bucket."""
         await self._bucket_call("DELETE", cluster, id_or_name, scope)
 
-    async def make_tmp_credentials(
-        self, cluster: Cluster, id_or_name: str, scope: Scope
-    ) -> tuple[str, str, Mapping[str, str]]:
-        """Bucket id, provider and credentials map."""
-        answer = _object(
-            await self._bucket_call("POST", cluster, id_or_name, scope, "/make_tmp_credentials", again=True)
+    async def import_bucket(
+        self,
+        cluster: Cluster,
+        provider: Bucket.Provider,
+        provider_bucket_name: str,
+        credentials: Mapping[str, str],
+        name: str | None,
+        org: str | None,
+        project: str | None,
+    ) -> Bucket:
+        """Take in a bucket that is there already."""
+        body = {
+            "provider": provider.value,
+            "provider_bucket_name": _wire.check_name("the name of a bucket at its provider", provider_bucket_name),
+            "credentials": dict(credentials),
+            **_named(name, org, project),
+        }
+        url = cluster.buckets_url / "buckets/import/external"
+        return _wire.bucket(await self._call("POST", url, body=body, what=f"bucket {name!r}"), cluster.name)
+
+    async def set_public_access(self, cluster: Cluster, id_or_name: str, scope: Scope, public: bool) -> Bucket:
+        """Let everyone read a bucket, or nobody else any more."""
+        body = {"public": public}
+        return _wire.bucket(
+            await self._bucket_call("PATCH", cluster, id_or_name, scope, body=body, again=True), cluster.name
         )
-        try:
-            values = cast("Mapping[str, str]", answer["credentials"])
-            return str(answer["bucket_id"]), str(answer["provider"]), dict(values)
-        except (KeyError, TypeError, ValueError) as error:
-            raise BadGateway(
-                f"the control plane sent credentials that cannot be read: {type(error).__name__}"
-            ) from None
+
+    async def make_tmp_credentials(self, cluster: Cluster, id_or_name: str, scope: Scope) -> BucketCredentials:
+        """Credentials for one bucket that end by themselves."""
+        tail = "/make_tmp_credentials"
+        return _wire.credentials(await self._bucket_call("POST", cluster, id_or_name, scope, tail, again=True))
+
+    async def list_credentials(self, cluster: Cluster) -> AsyncIterator[PersistentBucketCredentials]:
+        """The caller's persistent credentials, as they arrive."""
+        async for row in self._rows(cluster.buckets_url / "persistent_credentials", {}, "persistent credentials"):
+            yield _wire.persistent_credentials(row, cluster.name)
+
+    async def create_credentials(
+        self, cluster: Cluster, bucket_ids: Sequence[str], name: str | None, read_only: bool
+    ) -> PersistentBucketCredentials:
+        """Make persistent credentials."""
+        for bucket_id in bucket_ids:
+            _wire.check_name("the id of a bucket", bucket_id)
+        if name is not None:
+            _wire.check_name("the name of persistent credentials", name)
+        body = {"name": name, "bucket_ids": bucket_ids, "read_only": read_only}
+        answer = await self._call("POST", cluster.buckets_url / "persistent_credentials", body=body)
+        return _wire.persistent_credentials(answer, cluster.name)
+
+    async def get_credentials(self, cluster: Cluster, id_or_name: str) -> PersistentBucketCredentials:
+        """One set of persistent credentials, by id or name."""
+        answer = await self._credentials_call("GET", cluster, id_or_name, again=True)
+        return _wire.persistent_credentials(answer, cluster.name)
+
+    async def delete_credentials(self, cluster: Cluster, id_or_name: str) -> None:
+        """End persistent credentials."""
+        await self._credentials_call("DELETE", cluster, id_or_name)
 
     async def sign_blob_url(self, cluster: Cluster, bucket_id: str, key: str, expires_in_seconds: int) -> URL:
         """An address that gives the blob to anyone, for a while."""
         body = {"key": key, "expires_in_sec": expires_in_seconds}
-        answer = _object(
+        answer = _wire.fields(
             await self._bucket_call("POST", cluster, bucket_id, Scope(), "/sign_blob_url", body=body, again=True)
         )
         return URL(str(answer["url"]), encoded=True)
 
     async def _ask_clusters(self) -> Mapping[str, Cluster]:
-        answer = _object(await self._call("GET", self._config.url / "config", again=True))
+        answer = _wire.fields(await self._call("GET", self._config.url / "config", again=True))
         if not answer.get("authorized", True):
             raise AuthenticationError(f"{self._config.url} does not take the token: log in again with `neuro login`")
         try:
@@ -188,6 +192,22 @@ class Api:
             ) from error
         return {row.name: row for row in rows}
 
+    async def _rows(self, url: URL, query: Mapping[str, str], what: str) -> AsyncIterator[object]:
+        """The rows of a list, from an array or line by line, whatever the server prefers."""
+        headers = self._headers(accept="application/x-ndjson")
+        async with self._http.stream("GET", Origin.parse(str(url.origin())), _target(url, query), headers) as answer:
+            if answer.status != 200:
+                raise _wire.error(answer.status, await answer.read(), what)
+            if "ndjson" not in (answer.headers.get("content-type") or ""):
+                for row in cast("list[object]", _wire.parse(await answer.read())):
+                    yield row
+                return
+            async for line in _wire.lines(answer.__aiter__()):
+                row = _wire.fields(_wire.parse(line))
+                if "error" in row:
+                    raise NDJSONError(str(row["error"]))
+                yield row
+
     async def _bucket_call(
         self,
         method: str,
@@ -196,14 +216,21 @@ class Api:
         scope: Scope,
         tail: str = "",
         *,
-        body: JSON | None = None,
+        body: _wire.JSON | None = None,
         again: bool = False,
     ) -> object:
-        if check_name("a bucket's id or name", id_or_name) in {"", ".", ".."}:
+        if _wire.check_name("a bucket's id or name", id_or_name) in {"", ".", ".."}:
             raise IllegalArgumentError(f"{id_or_name!r} is no bucket: give its id or name")
         url = URL(f"{cluster.buckets_url}/buckets/{quote(id_or_name, safe='')}{tail}", encoded=True)
         what = f"bucket {id_or_name!r}"
         return await self._call(method, url, query=scope.query(), body=body, what=what, again=again)
+
+    async def _credentials_call(self, method: str, cluster: Cluster, id_or_name: str, *, again: bool = False) -> object:
+        if _wire.check_name("an id or name of persistent credentials", id_or_name) in {"", ".", ".."}:
+            raise IllegalArgumentError(f"{id_or_name!r} is no persistent credentials: give their id or name")
+        url = URL(f"{cluster.buckets_url}/persistent_credentials/{quote(id_or_name, safe='')}", encoded=True)
+        what = f"persistent credentials {id_or_name!r}"
+        return await self._call(method, url, what=what, again=again, missing=ResourceNotFound)
 
     async def _call(
         self,
@@ -211,9 +238,10 @@ class Api:
         url: URL,
         *,
         query: Mapping[str, str] | None = None,
-        body: JSON | None = None,
+        body: _wire.JSON | None = None,
         what: str = "",
         again: bool = False,
+        missing: type[ResourceNotFound] = BucketNotFound,
     ) -> object:
         """One call; `again`: it can be repeated, because it changes nothing or twice is the same as once."""
         origin, target = Origin.parse(str(url.origin())), _target(url, query or {})
@@ -228,8 +256,8 @@ class Api:
                     error.__cause__ or error
                 )
             if answer.status >= 300:
-                raise _error(answer.status, answer.body, what)
-            return _parse(answer.body) if answer.body else None
+                raise _wire.error(answer.status, answer.body, what, missing)
+            return _wire.parse(answer.body) if answer.body else None
 
         return await retrying(_RETRY, attempt, retry_on=lambda error: again and transient(error))
 
@@ -242,99 +270,14 @@ class Api:
         return [*headers, ("content-type", content_type)] if content_type else headers
 
 
-def check_name(what: str, value: str) -> str:
-    """Refuse what can name nothing.
-
-    Raises:
-        IllegalArgumentError: not text, or not valid Unicode.
-    """
-    if not isinstance(value, str):
-        raise ArgumentTypeError(f"{what} is a str, not {type(value).__name__}")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise IllegalArgumentError(f"{what} is not valid Unicode: {value!r}") from error
-    return value
-
-
-def parse_provider(value: str) -> Bucket.Provider:
-    """The provider of that wire name.
-
-    Raises:
-        BadGateway: one that this release does not know.
-    """
-    try:
-        return Bucket.Provider(value)
-    except ValueError:
-        raise BadGateway(
-            f"the control plane knows a provider {value!r} that this release does not: upgrade neuro-buckets"
-        ) from None
-
-
-def _bucket(row: object, cluster: str) -> Bucket:
-    values = _object(row)
-    try:
-        org, name, project = (
-            cast("str | None", values.get(field)) or None for field in ("org_name", "name", "project_name")
-        )
-        return Bucket(
-            id=str(values["id"]),
-            owner=str(values["owner"]),
-            cluster_name=cluster,
-            org_name=org,
-            provider=parse_provider(str(values["provider"])),
-            created_at=datetime.fromisoformat(str(values["created_at"])),
-            imported=bool(values.get("imported", False)),
-            public=bool(values.get("public", False)),
-            name=name,
-            project_name=project,
-        )
-    except (KeyError, ValueError) as error:
-        if isinstance(error, NeuroError):
-            raise
-        raise BadGateway(f"the control plane sent a bucket that cannot be read: {error!r}") from error
-
-
-def _error(status: int, body: bytes, what: str) -> NeuroError:
-    try:
-        payload = json.loads(body)
-    except ValueError:
-        payload = None
-    said = payload.get("error") if isinstance(payload, dict) else None
-    message = str(said or body[:300].decode("utf-8", "replace").strip() or f"status {status}")
-    kind = _ERRORS.get(status, BadGateway)
-    if what and status != 401 and "bucket" not in message.lower():  # ours name it; those of other servers may not
-        message = f"{what}: {message}"
-    if issubclass(kind, IllegalArgumentError):
-        return kind(message, payload)
-    if kind is BadGateway:
-        return BadGateway(f"{message} (status {status})")
-    return kind(message)
-
-
 def _target(url: URL, query: Mapping[str, str]) -> str:
     return f"{url.raw_path}?{urlencode(query, quote_via=quote, safe='')}" if query else url.raw_path
 
 
-def _parse(data: bytes) -> object:
-    try:
-        return cast("object", json.loads(data))
-    except ValueError as error:
-        raise BadGateway("the control plane answered something that is no JSON: is this its address?") from error
-
-
-def _object(value: object) -> JSON:
-    if not isinstance(value, dict):
-        raise BadGateway("the control plane answered something that is no JSON object: is this its address?")
-    return value
-
-
-async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    rest = b""
-    async for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            if line.strip():
-                yield line
-    if rest.strip():
-        yield rest
+def _named(name: str | None, org: str | None, project: str | None) -> dict[str, object]:
+    """What a new bucket is called, and where it belongs; a server that knows no projects is not told of one."""
+    values = {"name": name, "org_name": org, "project_name": project}
+    for what, value in values.items():
+        if value is not None:
+            _wire.check_name(what, value)
+    return {field: value for field, value in values.items() if value or field != "project_name"}

@@ -1,16 +1,16 @@
 """`Client.buckets`: every public method, a few lines each. How anything is done stands in the rooms that these call."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 
 from yarl import URL
 
 from . import _blobs
-from ._api import Api, Cluster, Scope, parse_provider
+from ._api import Api, Cluster, Scope
 from ._config import Config
 from ._errors import ArgumentTypeError, BucketNotFound, IllegalArgumentError
-from ._models import Bucket, BucketCredentials, BucketEntry, BucketUsage
+from ._models import Bucket, BucketCredentials, BucketEntry, BucketUsage, PersistentBucketCredentials
 from ._opener import OpenBucket, Opener
 from ._progress import AbstractDeleteProgress, AbstractFileProgress, AbstractRecursiveFileProgress
 from ._streams import Stream
@@ -64,6 +64,43 @@ class Buckets:
         """
         return await self._api.create_bucket(await self._api.cluster(cluster_name), name, org_name, project_name)
 
+    async def import_external(
+        self,
+        provider: Bucket.Provider,
+        provider_bucket_name: str,
+        credentials: Mapping[str, str],
+        name: str | None = None,
+        cluster_name: str | None = None,
+        org_name: str | None = None,
+        project_name: str | None = None,
+    ) -> Bucket:
+        """Take in a bucket that exists at a provider already, under `name`; its blobs stay where they are.
+
+        Args:
+            provider: where it is.
+            provider_bucket_name: what it is called there.
+            credentials: what opens it. For S3 and its kin `access_key_id`, `secret_access_key`, and if needed `region_name` and
+                `endpoint_url`; checked at once.
+
+        Deleting the bucket here never touches it there.
+
+        Raises:
+            Conflict: there is one of that name.
+            IllegalArgumentError: the credentials do not open that bucket.
+        """
+        try:
+            provider = Bucket.Provider(provider)
+        except ValueError:
+            raise IllegalArgumentError(f"provider is one of {', '.join(Bucket.Provider)}, not {provider!r}") from None
+        if not isinstance(credentials, Mapping):
+            raise ArgumentTypeError(f"credentials is a mapping of str to str, not {type(credentials).__name__}")
+        if not all(isinstance(text, str) for item in credentials.items() for text in item):
+            raise ArgumentTypeError("credentials is a mapping of str to str")  # the values are not for a message
+        cluster = await self._api.cluster(cluster_name)
+        return await self._api.import_bucket(
+            cluster, provider, provider_bucket_name, credentials, name, org_name, project_name
+        )
+
     async def get(
         self,
         bucket_id_or_name: str,
@@ -108,8 +145,30 @@ class Buckets:
         """Fresh provider credentials that allow this bucket and nothing else, and end by themselves."""
         cluster = await self._api.cluster(cluster_name)
         scope = Scope(bucket_owner, org_name, project_name)
-        bucket_id, provider, values = await self._api.make_tmp_credentials(cluster, bucket_id_or_name, scope)
-        return BucketCredentials(bucket_id, parse_provider(provider), values)
+        return await self._api.make_tmp_credentials(cluster, bucket_id_or_name, scope)
+
+    async def set_public_access(
+        self,
+        bucket_id_or_name: str,
+        public_access: bool,
+        cluster_name: str | None = None,
+        bucket_owner: str | None = None,
+        *,
+        org_name: str | None = None,
+        project_name: str | None = None,
+    ) -> Bucket:
+        """Let everyone read and list the bucket without credentials, or nobody else any more. Never lets anyone write.
+
+        Returns:
+            The bucket as it is then; `public` is true once everyone can read it, false once nobody can.
+        """
+        if not isinstance(public_access, bool):
+            raise ArgumentTypeError(f"public_access is True or False, not {public_access!r}")
+        cluster = await self._api.cluster(cluster_name)
+        scope = Scope(bucket_owner, org_name, project_name)
+        bucket = await self._api.set_public_access(cluster, bucket_id_or_name, scope, public_access)
+        self._opener.forget(bucket)
+        return bucket
 
     async def head_blob(
         self,
@@ -391,6 +450,55 @@ class Buckets:
 
         return Stream(usages())
 
+    def persistent_credentials_list(self, cluster_name: str | None = None) -> Stream[PersistentBucketCredentials]:
+        """The caller's persistent credentials, secrets included, as they arrive."""
+
+        async def found() -> AsyncGenerator[PersistentBucketCredentials, None]:
+            async for one in self._api.list_credentials(await self._api.cluster(cluster_name)):
+                yield one
+
+        return Stream(found())
+
+    async def persistent_credentials_create(
+        self,
+        bucket_ids: Iterable[str],
+        name: str | None = None,
+        read_only: bool | None = False,
+        cluster_name: str | None = None,
+    ) -> PersistentBucketCredentials:
+        """Make credentials for a set of buckets that stay until they are removed, or until their last bucket is.
+
+        Release 23.2 takes `cluster_name` before `read_only`; both orders are understood.
+
+        Raises:
+            BucketNotFound: one of the buckets is not there, or not the caller's.
+            Conflict: the caller has credentials of that name.
+        """
+        read_only, cluster_name = _read_only_and_cluster(read_only, cluster_name)
+        ids = [] if isinstance(bucket_ids, str) else [*bucket_ids]
+        if not ids:
+            raise IllegalArgumentError(f"bucket_ids is one or more ids of buckets, not {bucket_ids!r}")
+        cluster = await self._api.cluster(cluster_name)
+        return await self._api.create_credentials(cluster, ids, name, bool(read_only))
+
+    async def persistent_credentials_get(
+        self, credential_id_or_name: str, cluster_name: str | None = None
+    ) -> PersistentBucketCredentials:
+        """One of the caller's persistent credentials, secrets included.
+
+        Raises:
+            ResourceNotFound: there are none of that id or name.
+        """
+        return await self._api.get_credentials(await self._api.cluster(cluster_name), credential_id_or_name)
+
+    async def persistent_credentials_rm(self, credential_id_or_name: str, cluster_name: str | None = None) -> None:
+        """End persistent credentials: they open nothing any more, within a second where the provider can.
+
+        Raises:
+            ResourceNotFound: there are none of that id or name.
+        """
+        await self._api.delete_credentials(await self._api.cluster(cluster_name), credential_id_or_name)
+
     @asynccontextmanager
     async def _named(self, id_or_name: str, cluster_name: str | None, scope: Scope) -> AsyncIterator[OpenBucket]:
         opened = await self._opener.by_name(id_or_name, cluster_name, scope)
@@ -421,3 +529,11 @@ class Buckets:
     async def _found(self, uri: URL) -> tuple[Cluster, Bucket, str]:
         opened, key = await self._open_address(uri)
         return await self._api.cluster(opened.bucket.cluster_name), opened.bucket, key
+
+
+def _read_only_and_cluster(first: object, second: object) -> tuple[bool, str | None]:
+    """The two, in whichever order they were given: they differ in type."""
+    read_only, cluster = (second, first) if isinstance(first, str) or isinstance(second, bool) else (first, second)
+    if not isinstance(read_only, bool | None) or not isinstance(cluster, str | None):
+        raise ArgumentTypeError(f"read_only is True or False and cluster_name a str, not {read_only!r} and {cluster!r}")
+    return bool(read_only), cluster

@@ -73,7 +73,7 @@ class Opener:
         if by_id not in self._open:
 
             async def fetch() -> Mapping[str, str]:
-                return (await self._api.make_tmp_credentials(cluster, bucket.id, Scope()))[2]
+                return (await self._api.make_tmp_credentials(cluster, bucket.id, Scope())).credentials
 
             self._open[by_id] = OpenBucket(bucket, await open_store(bucket, Credentials(fetch), self._http))
         return self._open[by_id]

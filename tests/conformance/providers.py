@@ -5,20 +5,23 @@ Credentials are proven by use, and each refusal twice: somebody who is allowed d
 
 import abc
 import asyncio
+import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from neuro_buckets.errors import BucketNotEmpty, InvalidRequest
+from neuro_buckets.errors import BucketNotEmpty, InvalidRequest, NotFound
 from neuro_buckets.providers.base import Access, BucketProvider, Grant
 
 RUN = uuid.uuid4().hex[:8]
 KEY = "dir/blob"
 BODY = b"what was there before"
 SECONDS = 900
+SOON_SECONDS = 1.0
+PRINCIPAL = f"nb-suite-{RUN}"
 # Legal, and easy to get wrong in a URL.
 ODD_KEYS = (
     "with space",
@@ -112,6 +115,7 @@ GRANTS: Mapping[str, Callable[[Buckets], list[Grant]]] = {
     "read_write": lambda b: [Grant(b.granted, Access.READ_WRITE)],
     "two_buckets": lambda b: [Grant(b.second, Access.READ), Grant(b.granted, Access.READ_WRITE)],
 }
+KINDS = ("temporary", "persistent")
 
 
 class ProviderSuite(abc.ABC):
@@ -130,6 +134,10 @@ class ProviderSuite(abc.ABC):
         """The storage, as the holder of issued credentials reaches it."""
 
     @abc.abstractmethod
+    def open_anonymous(self, provider: BucketProvider) -> DataSession:
+        """The storage, as somebody without any credentials reaches it."""
+
+    @abc.abstractmethod
     async def administrator(self, provider: BucketProvider, buckets: Buckets) -> DataSession:
         """The storage as somebody reaches it who may do whatever it offers, on all of `buckets`."""
 
@@ -143,6 +151,19 @@ class ProviderSuite(abc.ABC):
         buckets = Buckets(*(f"suite-{RUN}-{role}" for role in ("granted", "second", "other", "absent")))
         await self._prepare(provider, await self.administrator(provider, buckets), buckets)
         return buckets
+
+    @pytest.fixture
+    async def no_principal(self, provider: BucketProvider) -> AsyncIterator[None]:
+        """Nothing of `PRINCIPAL` is left behind."""
+        yield
+        await provider.delete_principal(PRINCIPAL)
+
+    @pytest.fixture
+    async def public(self, provider: BucketProvider, buckets: Buckets) -> AsyncIterator[DataSession]:
+        """Anyone, while the granted bucket is public."""
+        await provider.set_public_access(buckets.granted, True)
+        yield self.open_anonymous(provider)
+        await provider.set_public_access(buckets.granted, False)
 
     async def test_creating_twice_is_success_and_keeps_the_blobs(
         self, provider: BucketProvider, buckets: Buckets
@@ -184,30 +205,31 @@ class ProviderSuite(abc.ABC):
         await provider.create_bucket(buckets.granted)
         assert await asyncio.to_thread(admin.list, buckets.granted) == []
 
+    @pytest.mark.usefixtures("no_principal")
+    @pytest.mark.parametrize("kind", KINDS)
     @pytest.mark.parametrize("grants", GRANTS)
     @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
     async def test_credentials_allow_what_was_granted_and_nothing_else(
-        self, provider: BucketProvider, buckets: Buckets, cell: Cell, grants: str
+        self, provider: BucketProvider, buckets: Buckets, cell: Cell, grants: str, kind: str
     ) -> None:
         self._skip_if_missing(cell.name)
         admin = await self.administrator(provider, buckets)
         await self._prepare(provider, admin, buckets, empty=cell.needs_empty)
         await asyncio.to_thread(cell.do, admin, buckets)  # somebody can
         await self._prepare(provider, admin, buckets, empty=cell.needs_empty)
-        issued = await provider.issue_credentials(GRANTS[grants](buckets), SECONDS)
-        session = self.open(provider, issued.values)
+        session = await self._session(provider, kind, GRANTS[grants](buckets))
 
         if cell.read if grants == "read" else cell.write:
             await asyncio.to_thread(cell.do, session, buckets)
         else:
-            before = await self._contents(admin, buckets)
-            with pytest.raises(Refused):
-                await asyncio.to_thread(cell.do, session, buckets)
-            assert await self._contents(admin, buckets) == before
+            await self._refused_without_a_trace(admin, buckets, lambda: cell.do(session, buckets))
 
-    async def test_two_buckets_keep_their_own_access(self, provider: BucketProvider, buckets: Buckets) -> None:
-        issued = await provider.issue_credentials(GRANTS["two_buckets"](buckets), SECONDS)
-        session = self.open(provider, issued.values)
+    @pytest.mark.usefixtures("no_principal")
+    @pytest.mark.parametrize("kind", KINDS)
+    async def test_two_buckets_keep_their_own_access(
+        self, provider: BucketProvider, buckets: Buckets, kind: str
+    ) -> None:
+        session = await self._session(provider, kind, GRANTS["two_buckets"](buckets))
 
         await asyncio.to_thread(session.copy, buckets.second, KEY, buckets.granted, "copied")
 
@@ -221,13 +243,15 @@ class ProviderSuite(abc.ABC):
                 await asyncio.to_thread(write)
         assert await asyncio.to_thread(session.list, buckets.second) == [KEY]
 
+    @pytest.mark.usefixtures("no_principal")
+    @pytest.mark.parametrize("kind", KINDS)
     async def test_of_two_grants_for_one_bucket_the_wider_counts(
-        self, provider: BucketProvider, buckets: Buckets
+        self, provider: BucketProvider, buckets: Buckets, kind: str
     ) -> None:
         grants = [Grant(buckets.granted, Access.READ_WRITE), Grant(buckets.granted, Access.READ)]
-        issued = await provider.issue_credentials(grants, SECONDS)
+        session = await self._session(provider, kind, grants)
 
-        await asyncio.to_thread(self.open(provider, issued.values).put, buckets.granted, KEY, b"new")
+        await asyncio.to_thread(session.put, buckets.granted, KEY, b"new")
 
     @pytest.mark.parametrize("change", ["missing", "tampered"])
     async def test_a_missing_or_tampered_token_is_refused(
@@ -265,9 +289,178 @@ class ProviderSuite(abc.ABC):
 
         assert not [value for value in issued.values.values() if value in repr(issued)]
 
-    async def test_credentials_for_nothing_are_never_issued(self, provider: BucketProvider) -> None:
-        with pytest.raises(ValueError, match="at least one bucket"):
-            await provider.issue_credentials([], SECONDS)
+    @pytest.mark.usefixtures("no_principal")
+    async def test_credentials_for_nothing_are_never_issued(self, provider: BucketProvider, buckets: Buckets) -> None:
+        await provider.create_principal(PRINCIPAL, GRANTS["read"](buckets))
+        for call in (
+            provider.issue_credentials([], SECONDS),
+            provider.create_principal(PRINCIPAL, []),
+            provider.grant(PRINCIPAL, []),
+        ):
+            with pytest.raises(ValueError, match="at least one bucket"):
+                await call
+
+    @pytest.mark.usefixtures("no_principal")
+    async def test_a_principal_has_a_key_and_no_end(self, provider: BucketProvider, buckets: Buckets) -> None:
+        values = await provider.create_principal(PRINCIPAL, GRANTS["read"](buckets))
+
+        assert values["access_key_id"]
+        assert values["secret_access_key"]
+        assert not {"session_token", "expiration", "bucket_name"} & set(values)
+
+    @pytest.mark.usefixtures("no_principal")
+    async def test_a_wrong_secret_of_a_principal_is_refused(self, provider: BucketProvider, buckets: Buckets) -> None:
+        values = await provider.create_principal(PRINCIPAL, GRANTS["read"](buckets))
+        await self._soon(self.open(provider, values).get, buckets.granted, KEY)
+
+        with pytest.raises(Refused):
+            await asyncio.to_thread(
+                lambda: self.open(provider, {**values, "secret_access_key": "wrong"}).get(buckets.granted, KEY)
+            )
+
+    @pytest.mark.usefixtures("no_principal")
+    async def test_a_grant_widens_narrows_and_moves_what_a_key_may_do(
+        self, provider: BucketProvider, buckets: Buckets
+    ) -> None:
+        session = await self._session(provider, "persistent", GRANTS["read"](buckets))
+
+        await provider.grant(PRINCIPAL, GRANTS["two_buckets"](buckets))
+        await self._soon(session.put, buckets.granted, KEY, b"new")
+        await self._soon(session.get, buckets.second, KEY)
+
+        await provider.grant(PRINCIPAL, GRANTS["read"](buckets))
+        await self._soon_refused(session.put, buckets.granted, KEY, b"newer")
+        await self._soon_refused(session.get, buckets.second, KEY)
+        assert await asyncio.to_thread(session.get, buckets.granted, KEY) == b"new"
+
+        await provider.grant(PRINCIPAL, [Grant(buckets.second, Access.READ_WRITE)])
+        await self._soon(session.put, buckets.second, KEY, b"new")
+        await self._soon_refused(session.get, buckets.granted, KEY)
+
+    async def test_a_principal_that_is_deleted_can_do_nothing(self, provider: BucketProvider, buckets: Buckets) -> None:
+        session = await self._session(provider, "persistent", GRANTS["read_write"](buckets))
+
+        await provider.delete_principal(PRINCIPAL)
+
+        await self._soon_refused(session.get, buckets.granted, KEY)
+        await self._soon_refused(session.put, buckets.granted, KEY, b"new")
+        await provider.delete_principal(PRINCIPAL)  # gone already
+
+    @pytest.mark.usefixtures("no_principal")
+    async def test_a_principal_made_again_has_another_key_and_the_old_one_ends(
+        self, provider: BucketProvider, buckets: Buckets
+    ) -> None:
+        first = await self._session(provider, "persistent", GRANTS["read_write"](buckets))
+
+        again = await self._session(provider, "persistent", GRANTS["read"](buckets))
+
+        await self._soon_refused(first.get, buckets.granted, KEY)
+        assert await asyncio.to_thread(again.get, buckets.granted, KEY) == BODY
+        await self._soon_refused(again.put, buckets.granted, KEY, b"new")  # nothing of its first grants is left
+
+    async def test_principals_are_apart(self, provider: BucketProvider, buckets: Buckets) -> None:
+        """Made and ended at the same time, too: none takes another with it."""
+        names = [f"{PRINCIPAL}-{number}" for number in range(8)]
+        made = await asyncio.gather(*(provider.create_principal(name, GRANTS["read"](buckets)) for name in names))
+        assert len({values["access_key_id"] for values in made}) == len(names)
+        sessions = [self.open(provider, values) for values in made]
+        for session in sessions:
+            await self._soon(session.get, buckets.granted, KEY)
+
+        await asyncio.gather(*(provider.delete_principal(name) for name in names[::2]))
+
+        for session in sessions[::2]:
+            await self._soon_refused(session.get, buckets.granted, KEY)
+        for session in sessions[1::2]:
+            await self._soon(session.get, buckets.granted, KEY)
+        await asyncio.gather(*(provider.delete_principal(name) for name in names[1::2]))
+
+    async def test_nothing_is_granted_to_a_principal_that_is_not_there(
+        self, provider: BucketProvider, buckets: Buckets
+    ) -> None:
+        await provider.create_principal(PRINCIPAL, GRANTS["read"](buckets))
+        await provider.grant(PRINCIPAL, GRANTS["read"](buckets))
+        await provider.delete_principal(PRINCIPAL)
+
+        with pytest.raises(NotFound, match=PRINCIPAL):
+            await provider.grant(PRINCIPAL, GRANTS["read_write"](buckets))
+
+    @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
+    async def test_anyone_may_read_a_public_bucket_and_nothing_else(
+        self, provider: BucketProvider, buckets: Buckets, public: DataSession, cell: Cell
+    ) -> None:
+        self._skip_if_missing(cell.name)
+        admin = await self.administrator(provider, buckets)
+        await self._prepare(provider, admin, buckets, empty=cell.needs_empty)
+
+        if cell.read:
+            await self._soon(cell.do, public, buckets)
+        else:
+            await self._refused_without_a_trace(admin, buckets, lambda: cell.do(public, buckets))
+
+    @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
+    async def test_nobody_without_credentials_may_do_anything_in_a_bucket_that_is_not_public(
+        self, provider: BucketProvider, buckets: Buckets, cell: Cell
+    ) -> None:
+        self._skip_if_missing(cell.name)
+        admin = await self.administrator(provider, buckets)
+        await self._prepare(provider, admin, buckets, empty=cell.needs_empty)
+        anyone = self.open_anonymous(provider)
+
+        await self._refused_without_a_trace(admin, buckets, lambda: cell.do(anyone, buckets))
+
+    async def test_a_public_bucket_is_private_again_when_it_is_told_so(
+        self, provider: BucketProvider, buckets: Buckets
+    ) -> None:
+        anyone = self.open_anonymous(provider)
+        for _ in range(2):  # telling it twice changes nothing
+            await provider.set_public_access(buckets.granted, True)
+        await self._soon(anyone.get, buckets.granted, KEY)
+        await self._soon(anyone.list, buckets.granted)
+
+        for _ in range(2):
+            await provider.set_public_access(buckets.granted, False)
+
+        await self._soon_refused(anyone.get, buckets.granted, KEY)
+        await self._soon_refused(anyone.list, buckets.granted)
+
+    @pytest.mark.usefixtures("no_principal", "public")
+    @pytest.mark.parametrize("kind", KINDS)
+    async def test_credentials_of_a_public_bucket_keep_what_they_may(
+        self, provider: BucketProvider, buckets: Buckets, kind: str
+    ) -> None:
+        writer = await self._session(provider, kind, GRANTS["read_write"](buckets))
+        await self._soon(writer.put, buckets.granted, "more", b"more")
+        await asyncio.to_thread(writer.delete, buckets.granted, "more")
+        assert await asyncio.to_thread(writer.list, buckets.granted) == [KEY]
+
+        reader = await self._session(provider, kind, GRANTS["read"](buckets))
+        assert await asyncio.to_thread(reader.get, buckets.granted, KEY) == BODY
+        with pytest.raises(Refused):
+            await asyncio.to_thread(reader.put, buckets.granted, KEY, b"new")
+
+    async def test_a_bucket_made_again_is_not_public(self, provider: BucketProvider, buckets: Buckets) -> None:
+        admin = await self.administrator(provider, buckets)
+        anyone = self.open_anonymous(provider)
+        await provider.set_public_access(buckets.granted, True)
+        await self._soon(anyone.get, buckets.granted, KEY)
+
+        await asyncio.to_thread(admin.delete, buckets.granted, KEY)
+        await provider.delete_bucket(buckets.granted)
+        await provider.create_bucket(buckets.granted)
+        await asyncio.to_thread(admin.put, buckets.granted, KEY, BODY)
+
+        await self._soon_refused(anyone.get, buckets.granted, KEY)
+
+    @pytest.mark.parametrize("public_", [True, False])
+    async def test_a_bucket_that_is_not_there_is_not_made_public(
+        self, provider: BucketProvider, buckets: Buckets, public_: bool
+    ) -> None:
+        with pytest.raises(NotFound, match=buckets.absent):
+            await provider.set_public_access(buckets.absent, public_)
+
+        with pytest.raises(Refused):
+            await asyncio.to_thread(self.open_anonymous(provider).get, buckets.absent, KEY)
 
     async def test_a_signed_url_gives_its_blob_to_anyone(self, provider: BucketProvider, buckets: Buckets) -> None:
         url = await provider.sign_url(buckets.granted, KEY, 60)
@@ -326,6 +519,43 @@ class ProviderSuite(abc.ABC):
 
     async def test_check_is_well(self, provider: BucketProvider) -> None:
         await provider.check()
+
+    async def _session(self, provider: BucketProvider, kind: str, grants: list[Grant]) -> DataSession:
+        """The storage, for the holder of credentials that were just made and work."""
+        if kind == "temporary":
+            return self.open(provider, (await provider.issue_credentials(grants, SECONDS)).values)
+        session = self.open(provider, await provider.create_principal(PRINCIPAL, grants))
+        await self._soon(session.list, grants[0].bucket)
+        return session
+
+    async def _soon(self, call: Callable[..., object], *arguments: object) -> None:
+        """It is allowed, within a second."""
+        give_up_at = time.monotonic() + SOON_SECONDS
+        while True:
+            try:
+                await asyncio.to_thread(call, *arguments)
+            except Refused:
+                assert time.monotonic() < give_up_at, "it is still refused"
+            else:
+                return
+            await asyncio.sleep(0.01)
+
+    async def _soon_refused(self, call: Callable[..., object], *arguments: object) -> None:
+        """It is refused, within a second."""
+        give_up_at = time.monotonic() + SOON_SECONDS
+        while True:
+            try:
+                await asyncio.to_thread(call, *arguments)
+            except Refused:
+                return
+            assert time.monotonic() < give_up_at, "it is still allowed"
+            await asyncio.sleep(0.01)
+
+    async def _refused_without_a_trace(self, admin: DataSession, buckets: Buckets, call: Callable[[], object]) -> None:
+        before = await self._contents(admin, buckets)
+        with pytest.raises(Refused):
+            await asyncio.to_thread(call)
+        assert await self._contents(admin, buckets) == before
 
     def _skip_if_missing(self, name: str) -> None:
         if name in self.missing:

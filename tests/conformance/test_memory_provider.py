@@ -17,8 +17,8 @@ T = TypeVar("T")
 
 
 class MemoryData(DataSession):
-    def __init__(self, provider: MemoryProvider, values: Mapping[str, str]) -> None:
-        self._session: MemorySession = _refused(lambda: provider.open(values))
+    def __init__(self, session: MemorySession) -> None:
+        self._session = session
 
     def get(self, bucket: str, key: str) -> bytes:
         return _refused(lambda: self._session.get(bucket, key))
@@ -72,7 +72,11 @@ class TestMemoryProvider(ProviderSuite):
 
     def open(self, provider: BucketProvider, values: Mapping[str, str]) -> DataSession:
         assert isinstance(provider, MemoryProvider)
-        return MemoryData(provider, values)
+        return MemoryData(_refused(lambda: provider.open(values)))
+
+    def open_anonymous(self, provider: BucketProvider) -> DataSession:
+        assert isinstance(provider, MemoryProvider)
+        return MemoryData(provider.open_anonymous())
 
     async def administrator(self, provider: BucketProvider, buckets: Buckets) -> DataSession:
         names = (buckets.granted, buckets.second, buckets.other)

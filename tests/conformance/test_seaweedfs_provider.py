@@ -3,26 +3,32 @@
 import asyncio
 import contextlib
 import json
+import os
+import signal
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 from boto3.session import Session
+from botocore import UNSIGNED
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
+from neuro_buckets.commands.serving import provider_over
 from neuro_buckets.engine import Engine
-from neuro_buckets.errors import BucketNotEmpty, InvalidRequest, ProviderUnavailable
+from neuro_buckets.errors import BucketNotEmpty, InvalidRequest, NotFound, ProviderUnavailable
 from neuro_buckets.providers.base import Access, BucketProvider, Grant
 from neuro_buckets.providers.scoped_session import scoped_policy
+from neuro_buckets.providers.seaweed_iam import IamEndpoint, _text
 from neuro_buckets.providers.seaweedfs import ACTIONS, POLICY_CHARACTERS, SeaweedProvider
-from tests.conformance.providers import SECONDS, Buckets, DataSession, ProviderSuite, Refused
+from tests.conformance.providers import BODY, KEY, PRINCIPAL, SECONDS, Buckets, DataSession, ProviderSuite, Refused
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -34,16 +40,20 @@ _SESSION = Session()  # one, for it reads the description of S3 once
 class S3Data(DataSession):
     """S3 through boto3, with the values as they were issued."""
 
-    def __init__(self, values: Mapping[str, str]) -> None:
+    def __init__(self, values: Mapping[str, str], *, anonymous: bool = False) -> None:
         self._values = values
         self._s3: S3Client = _SESSION.client(
             "s3",
             endpoint_url=values["endpoint_url"],
             region_name=values["region_name"],
-            aws_access_key_id=values["access_key_id"],
-            aws_secret_access_key=values["secret_access_key"],
+            aws_access_key_id=values.get("access_key_id"),
+            aws_secret_access_key=values.get("secret_access_key"),
             aws_session_token=values.get("session_token"),
-            config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}),
+            config=Config(
+                s3={"addressing_style": "path"},
+                retries={"total_max_attempts": 1},
+                signature_version=UNSIGNED if anonymous else "s3v4",
+            ),
         )
 
     def get(self, bucket: str, key: str) -> bytes:
@@ -128,6 +138,9 @@ class S3Data(DataSession):
     def has_bucket(self, bucket: str) -> bool:
         return bucket in [found["Name"] for found in self._s3.list_buckets()["Buckets"]]
 
+    def sign(self, bucket: str, key: str) -> str:
+        return self._s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": key})
+
     def ask(self, service: str, form: Mapping[str, str]) -> int:
         """A call of the storage's STS or IAM side, signed as these values; the status."""
         credentials = Credentials(
@@ -143,7 +156,7 @@ class S3Data(DataSession):
 
 @pytest.fixture(scope="module")
 def shared_provider(seaweedfs: Engine) -> Iterator[SeaweedProvider]:
-    provider = _provider(seaweedfs)
+    provider = provider_over(seaweedfs)
     yield provider
     asyncio.run(provider.aclose())
 
@@ -159,6 +172,10 @@ class TestSeaweedProvider(ProviderSuite):
 
     def open(self, provider: BucketProvider, values: Mapping[str, str]) -> "S3Data":
         return S3Data(values)
+
+    def open_anonymous(self, provider: BucketProvider) -> "S3Data":
+        values = {"endpoint_url": self.engine.endpoint_url, "region_name": "us-east-1"}
+        return S3Data(values, anonymous=True)
 
     async def administrator(self, provider: BucketProvider, buckets: Buckets) -> "S3Data":
         return _administrator(self.engine)
@@ -199,6 +216,104 @@ class TestSeaweedProvider(ProviderSuite):
 
         assert self.open(provider, issued.values).ask("iam", form) == 403
         assert _administrator(self.engine).ask("iam", form) == 403
+
+    @pytest.mark.usefixtures("no_principal")
+    async def test_a_principal_makes_no_keys_users_or_sessions(
+        self, provider: BucketProvider, buckets: Buckets
+    ) -> None:
+        """Else ending it would not end what it made."""
+        values = await provider.create_principal(PRINCIPAL, [Grant(buckets.granted, Access.READ_WRITE)])
+        holder = S3Data(values)
+        await self._soon(holder.list, buckets.granted)
+        assert set(values) == {"region_name", "endpoint_url", "access_key_id", "secret_access_key"}
+        assert holder.ask("sts", {"Action": "GetCallerIdentity", "Version": "2011-06-15"}) == 200  # the sides answer
+        assert _administrator(self.engine).ask("iam", {"Action": "ListUsers", "Version": "2010-05-08"}) == 200
+
+        policy = scoped_policy([Grant(buckets.granted, Access.READ)], ACTIONS, most_characters=POLICY_CHARACTERS)
+        session = {"Version": "2011-06-15", "DurationSeconds": "900", "RoleSessionName": "again", "Name": "again"}
+        for action in ("AssumeRole", "GetFederationToken", "GetSessionToken"):
+            assert holder.ask("sts", {**session, "Action": action, "Policy": policy}) == 403
+            assert holder.ask("sts", {**session, "Action": action}) == 403
+        for action in ("CreateAccessKey", "CreateUser", "PutUserPolicy", "AttachUserPolicy", "ListUsers"):
+            form = {"Action": action, "Version": "2010-05-08", "UserName": PRINCIPAL}
+            assert holder.ask("iam", form) == 403
+
+    async def test_what_a_principal_signed_ends_with_it(self, provider: BucketProvider, buckets: Buckets) -> None:
+        holder = S3Data(await provider.create_principal(PRINCIPAL, [Grant(buckets.granted, Access.READ)]))
+        await self._soon(holder.list, buckets.granted)
+        url = holder.sign(buckets.granted, KEY)
+        assert await self.fetch(provider, url) == BODY
+
+        await provider.delete_principal(PRINCIPAL)
+
+        await self._soon_refused(holder.list, buckets.granted)
+        with pytest.raises(Refused):
+            await self.fetch(provider, url)
+
+    async def test_a_principal_that_is_deleted_leaves_nothing(self, provider: BucketProvider, buckets: Buckets) -> None:
+        assert isinstance(provider, SeaweedProvider)
+        users = provider._users
+        assert users is not None
+        await provider.create_principal(PRINCIPAL, [Grant(buckets.granted, Access.READ)])
+
+        def ask(method: str) -> None:
+            with users._channel() as channel:
+                users._call(channel, method, PRINCIPAL, _text(1, PRINCIPAL))
+
+        for method in ("GetUser", "GetPolicy"):
+            await asyncio.to_thread(ask, method)  # there
+
+        await provider.delete_principal(PRINCIPAL)
+
+        for method in ("GetUser", "GetPolicy"):
+            with pytest.raises(NotFound):
+                await asyncio.to_thread(ask, method)
+
+    @pytest.mark.parametrize("name", ["admin", "anonymous", "nb-", "nb-*", "nb-a/../b", "nb-" + "a" * 62, "", "NB-a"])
+    async def test_a_name_that_is_not_ours_is_no_principal(
+        self, provider: BucketProvider, buckets: Buckets, name: str
+    ) -> None:
+        grants = [Grant(buckets.granted, Access.READ)]
+        for call in (
+            provider.create_principal(name, grants),
+            provider.grant(name, grants),
+            provider.delete_principal(name),
+        ):
+            with pytest.raises(InvalidRequest, match="not an identity of ours"):
+                await call
+
+    @pytest.mark.usefixtures("no_principal")
+    async def test_a_principal_takes_hundreds_of_buckets_and_no_thousands(
+        self, provider: BucketProvider, buckets: Buckets
+    ) -> None:
+        many = [Grant(f"nb-{number:032}", Access.READ_WRITE) for number in range(2000)]
+        holder = await self._session(provider, "persistent", [Grant(buckets.granted, Access.READ), *many[:400]])
+        assert await asyncio.to_thread(holder.get, buckets.granted, KEY) == BODY
+
+        for call in (provider.create_principal(PRINCIPAL, many), provider.grant(PRINCIPAL, many)):
+            with pytest.raises(InvalidRequest, match="for 2000 buckets"):
+                await call
+        assert await asyncio.to_thread(holder.get, buckets.granted, KEY) == BODY  # nothing was changed
+
+    @pytest.mark.usefixtures("public")
+    @pytest.mark.parametrize(
+        ("method", "path"),
+        [
+            ("GET", "/"),
+            *(("GET", f"/{{bucket}}?{what}") for what in ("policy", "acl", "uploads", "versions", "lifecycle", "cors")),
+            *(("PUT", f"/{{bucket}}?{what}") for what in ("policy", "acl", "tagging", "versioning", "lifecycle")),
+            ("DELETE", "/{bucket}?policy"),
+            ("PUT", "/{bucket}/" + KEY + "?tagging"),
+            ("PUT", "/{bucket}/" + KEY + "?acl"),
+            ("GET", "/nb-health/ready"),
+        ],
+    )
+    async def test_of_a_public_bucket_anyone_learns_and_changes_no_more_than_its_blobs(
+        self, buckets: Buckets, method: str, path: str
+    ) -> None:
+        async with httpx.AsyncClient(base_url=self.engine.endpoint_url) as client:
+            assert (await client.get(f"/{buckets.granted}/{KEY}")).status_code == 200
+            assert (await client.request(method, path.format(bucket=buckets.granted))).status_code == 403
 
     async def test_a_session_sees_no_foreign_bucket(self, provider: BucketProvider, buckets: Buckets) -> None:
         issued = await provider.issue_credentials([Grant(buckets.granted, Access.READ)], SECONDS)
@@ -287,6 +402,74 @@ async def test_a_storage_that_does_not_answer_is_unavailable() -> None:
         await provider.aclose()
 
 
+async def test_a_storage_whose_iam_does_not_answer_is_unavailable(seaweedfs: Engine) -> None:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))  # and never listens
+        provider = _with_iam(seaweedfs, address=f"127.0.0.1:{held.getsockname()[1]}")
+        for call in _calls_of_principals(provider):
+            with pytest.raises(ProviderUnavailable, match="does not answer"):
+                await call
+        await provider.aclose()
+
+
+async def test_a_storage_whose_iam_does_not_take_our_key_refuses_and_the_key_is_not_shown(seaweedfs: Engine) -> None:
+    provider = _with_iam(seaweedfs, signing_key="hidden-key-that-is-long-enough-to-sign-with")
+    for call in _calls_of_principals(provider):
+        with pytest.raises(ProviderUnavailable, match="refuses") as raised:
+            await call
+        assert "hidden-key" not in str(raised.value)
+    await provider.aclose()
+
+
+async def test_without_an_iam_endpoint_there_are_no_principals_and_it_is_said_what_is_missing(
+    seaweedfs: Engine,
+) -> None:
+    admin = seaweedfs.admin_credentials
+    provider = SeaweedProvider(seaweedfs.endpoint_url, admin.access_key, admin.secret_key)
+    for call in _calls_of_principals(provider):
+        with pytest.raises(InvalidRequest, match="IamEndpoint"):
+            await call
+    await provider.aclose()
+
+
+async def test_principals_survive_a_killed_engine_and_a_new_one_and_so_does_their_end(tmp_path: Path) -> None:
+    async with Engine(tmp_path) as engine:
+        provider = provider_over(engine)
+        await provider.create_bucket("kept-bucket")
+        await asyncio.to_thread(_administrator(engine).put, "kept-bucket", KEY, BODY)
+        kept = S3Data(await provider.create_principal("nb-kept", [Grant("kept-bucket", Access.READ)]))
+        ended = S3Data(await provider.create_principal("nb-ended", [Grant("kept-bucket", Access.READ)]))
+        await provider.delete_principal("nb-ended")
+
+        await _kill(engine)
+
+        await asyncio.to_thread(_reads_only, kept)
+        await asyncio.to_thread(_can_do_nothing, ended)
+        await provider.grant("nb-kept", [Grant("kept-bucket", Access.READ)])  # and they can be changed again at once
+        await provider.aclose()
+
+    async with Engine(tmp_path) as engine:
+        await asyncio.to_thread(_reads_only, kept)
+        await asyncio.to_thread(_can_do_nothing, ended)
+
+
+async def test_public_access_survives_a_killed_engine(tmp_path: Path) -> None:
+    async with Engine(tmp_path) as engine:
+        provider = provider_over(engine)
+        for name in ("public-bucket", "private-bucket"):
+            await provider.create_bucket(name)
+            await asyncio.to_thread(_administrator(engine).put, name, KEY, BODY)
+            await provider.set_public_access(name, True)
+        await provider.set_public_access("private-bucket", False)
+        await provider.aclose()
+
+        await _kill(engine)
+
+        async with httpx.AsyncClient(base_url=engine.endpoint_url) as anyone:
+            assert (await anyone.get(f"/public-bucket/{KEY}")).content == BODY
+            assert (await anyone.get(f"/private-bucket/{KEY}")).status_code == 403
+
+
 async def test_a_storage_that_answers_with_nonsense_is_unavailable() -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -306,7 +489,7 @@ async def test_a_storage_that_answers_with_nonsense_is_unavailable() -> None:
 
 
 async def test_closing_twice_leaves_no_thread(seaweedfs: Engine) -> None:
-    provider = _provider(seaweedfs)
+    provider = provider_over(seaweedfs)
     await provider.check()
     threads = set(provider._threads._threads)
     assert any(thread.is_alive() for thread in threads)
@@ -333,7 +516,7 @@ async def test_wrong_keys_of_ours_are_the_storages_refusal_and_not_shown(seaweed
 
 
 async def test_many_calls_at_once_do_not_block_the_loop(seaweedfs: Engine) -> None:
-    provider = _provider(seaweedfs)
+    provider = provider_over(seaweedfs)
     await provider.check()
     longest = 0.0
 
@@ -352,9 +535,43 @@ async def test_many_calls_at_once_do_not_block_the_loop(seaweedfs: Engine) -> No
     assert longest < 0.5
 
 
-def _provider(engine: Engine) -> SeaweedProvider:
-    admin = engine.admin_credentials
-    return SeaweedProvider(engine.endpoint_url, admin.access_key, admin.secret_key)
+async def _kill(engine: Engine) -> None:
+    """Kill it, and wait until it is back."""
+    pid = engine.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    async with asyncio.timeout(30):
+        while engine.pid == pid or not engine.is_ready:
+            await asyncio.sleep(0.01)
+
+
+def _with_iam(engine: Engine, *, address: str = "", signing_key: str = "") -> SeaweedProvider:
+    """A provider with an IAM endpoint that is wrong in one point."""
+    admin, iam = engine.admin_credentials, engine.iam_access
+    pem = iam.certificates
+    endpoint = IamEndpoint(
+        address or iam.address, signing_key or iam.signing_key, pem.authority, pem.certificate, pem.key
+    )
+    assert not [secret for secret in (endpoint.signing_key, pem.key) if secret in repr(endpoint)]
+    return SeaweedProvider(engine.endpoint_url, admin.access_key, admin.secret_key, endpoint)
+
+
+def _calls_of_principals(provider: SeaweedProvider) -> Iterator[Awaitable[object]]:
+    grants = [Grant("any-bucket", Access.READ)]
+    yield provider.create_principal("nb-any", grants)
+    yield provider.grant("nb-any", grants)
+    yield provider.delete_principal("nb-any")
+
+
+def _reads_only(holder: S3Data) -> None:
+    assert holder.get("kept-bucket", KEY) == BODY
+    with pytest.raises(Refused):
+        holder.put("kept-bucket", KEY, b"new")
+
+
+def _can_do_nothing(holder: S3Data) -> None:
+    with pytest.raises(Refused):
+        holder.get("kept-bucket", KEY)
 
 
 def _administrator(engine: Engine) -> S3Data:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -13,12 +13,13 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 
-from neuro_buckets.errors import BucketNotEmpty, ProviderUnavailable
+from neuro_buckets.errors import BucketNotEmpty, NotFound, ProviderUnavailable
 from neuro_buckets.providers.base import Grant, IssuedCredentials
 from neuro_buckets.providers.memory import MemoryProvider
 from neuro_buckets.routes.context import Context
 
 BUCKETS = "/api/v1/buckets/buckets"
+CREDENTIALS = "/api/v1/buckets/persistent_credentials"
 
 
 class FaultyProvider(MemoryProvider):
@@ -37,6 +38,11 @@ class FaultyProvider(MemoryProvider):
         """What is at the provider."""
         return set(self._buckets)
 
+    @property
+    def principals(self) -> set[str]:
+        """Who is known at the provider."""
+        return set(self._principals)
+
     async def create_bucket(self, name: str) -> None:
         await self._pass()
         await super().create_bucket(name)
@@ -45,6 +51,26 @@ class FaultyProvider(MemoryProvider):
     async def delete_bucket(self, name: str) -> None:
         await self._pass()
         await super().delete_bucket(name)
+        self._reply()
+
+    async def create_principal(self, name: str, grants: Sequence[Grant]) -> Mapping[str, str]:
+        await self._pass()
+        values = await super().create_principal(name, grants)
+        self._reply()
+        return values
+
+    async def grant(self, principal: str, grants: Sequence[Grant]) -> None:
+        await self._pass()
+        await super().grant(principal, grants)
+
+    async def delete_principal(self, name: str) -> None:
+        await self._pass()
+        await super().delete_principal(name)
+        self._reply()
+
+    async def set_public_access(self, bucket: str, public: bool) -> None:
+        await self._pass()
+        await super().set_public_access(bucket, public)
         self._reply()
 
     async def check(self) -> None:
@@ -63,13 +89,16 @@ class FaultyProvider(MemoryProvider):
 
 
 class DirectoryProvider:
-    """Buckets as directories: what it holds is still there when the process that made it was killed."""
+    """Buckets as directories, identities and open doors as files beside them: they outlive a process that is killed."""
 
     kind = "memory"
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        directory.mkdir(exist_ok=True)
+        self._principals = directory.with_name("principals")
+        self._public = directory.with_name("public")
+        for folder in (directory, self._principals, self._public):
+            folder.mkdir(exist_ok=True)
 
     async def create_bucket(self, name: str) -> None:
         (self._directory / name).mkdir(exist_ok=True)
@@ -81,6 +110,26 @@ class DirectoryProvider:
         if any(bucket.iterdir()):
             raise BucketNotEmpty(f"bucket {name} is not empty")
         bucket.rmdir()
+        (self._public / name).unlink(missing_ok=True)
+
+    async def create_principal(self, name: str, grants: Sequence[Grant]) -> Mapping[str, str]:
+        await self.grant(name, grants, new=True)
+        return {"access_key_id": name, "secret_access_key": f"secret of {name}"}
+
+    async def grant(self, principal: str, grants: Sequence[Grant], *, new: bool = False) -> None:
+        file = self._principals / principal
+        if not new and not file.exists():
+            raise NotFound(f"no principal {principal}")
+        file.write_text(json.dumps({grant.bucket: grant.access for grant in grants}))
+
+    async def delete_principal(self, name: str) -> None:
+        (self._principals / name).unlink(missing_ok=True)
+
+    async def set_public_access(self, bucket: str, public: bool) -> None:
+        if public:
+            (self._public / bucket).touch()
+        else:
+            (self._public / bucket).unlink(missing_ok=True)
 
     async def issue_credentials(self, grants: Sequence[Grant], expires_in_seconds: int) -> IssuedCredentials:
         expires_at = datetime.now(UTC) + timedelta(seconds=expires_in_seconds)

@@ -7,10 +7,14 @@ import json
 import re
 import stat
 import subprocess
+import time
 from pathlib import Path
 
+import grpc
 import httpx
 import pytest
+from joserfc import jwt
+from joserfc.jwk import OctKey
 
 from neuro_buckets.engine import Engine
 from neuro_buckets.engine.command import find_engine
@@ -122,6 +126,29 @@ async def test_the_shell_works_with_our_certificate_and_not_without(guarded: Eng
     assert BUCKET not in await asyncio.to_thread(shell, guarded, tmp_path, 5)
 
 
+@pytest.mark.parametrize("missing", ["certificate", "token"])
+def test_users_are_not_made_without_our_certificate_and_token(seaweedfs: Engine, missing: str) -> None:
+    iam = seaweedfs.iam_access
+    pem = iam.certificates
+
+    def list_users(*, with_certificate: bool, with_token: bool) -> None:
+        key, certificate = (pem.key.encode(), pem.certificate.encode()) if with_certificate else (None, None)
+        tls = grpc.ssl_channel_credentials(pem.authority.encode(), key, certificate)
+        token = jwt.encode({"alg": "HS256"}, {"exp": int(time.time()) + 60}, OctKey.import_key(iam.signing_key))
+        with grpc.secure_channel(iam.address, tls) as channel:
+            ask: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
+                "/iam_pb.SeaweedIdentityAccessManagement/ListUsers"
+            )
+            ask(b"", timeout=5, metadata=(("authorization", f"Bearer {token}"),) if with_token else ())
+
+    list_users(with_certificate=True, with_token=True)
+
+    with pytest.raises(grpc.RpcError) as raised:
+        list_users(with_certificate=missing != "certificate", with_token=missing != "token")
+    expected = grpc.StatusCode.UNAVAILABLE if missing == "certificate" else grpc.StatusCode.UNAUTHENTICATED
+    assert raised.value.code() is expected
+
+
 def test_writing_to_a_bucket_does_not_make_it(seaweedfs: Engine) -> None:
     s3 = s3_of(seaweedfs)
 
@@ -147,6 +174,7 @@ def test_no_secret_is_in_the_arguments_the_environment_the_log_or_a_repr(seaweed
     assert "S3" in log
 
     shown = arguments + environment + log + repr(seaweedfs.admin_credentials) + repr(seaweedfs.__dict__)
+    shown += repr(seaweedfs.iam_access)
 
     assert [secret for secret in secrets_of(seaweedfs) if secret in shown] == []
 

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from neuro_buckets.errors import Conflict
-from neuro_buckets.models import Bucket, BucketState, new_bucket_id, now, provider_name_for
+from neuro_buckets.models import Bucket, RowState, new_bucket_id, now, provider_name_for
 from neuro_buckets.repository import Repository
 from tests.service.support import BUCKETS, Service, create, error_of, over_a_socket
 
@@ -25,7 +25,7 @@ def bucket_of(owner: str, name: str | None) -> Bucket:
         provider="memory",
         provider_name=provider_name_for(bucket_id),
         created_at=now(),
-        state=BucketState.CREATING,
+        state=RowState.CREATING,
         lease_until=now(),
     )
 
@@ -62,8 +62,8 @@ async def test_16_parallel_writers_never_meet_a_locked_database(tmp_path_factory
         rows = repositories[number % 2].buckets
         for turn in range(WRITES_EACH):
             bucket = bucket_of(f"user{number}", f"bucket{turn}")
-            await rows.reserve(bucket)
-            active = await rows.move(bucket, BucketState.ACTIVE, now())
+            await rows.add(bucket)
+            active = await rows.move(bucket, RowState.ACTIVE, now())
             assert active is not None
             assert await rows.by_id(bucket.owner, bucket.id) == active
 
@@ -96,7 +96,7 @@ async def test_a_caller_who_leaves_does_not_stop_a_creation(service: Service, al
     with pytest.raises(asyncio.CancelledError):
         await creating
     service.provider.gate.set()
-    await service.context.buckets.aclose()
+    await service.context.buckets._running.aclose()
     bucket = (await alice.get(f"{BUCKETS}/first")).json()
     assert service.provider.names == {provider_name_for(bucket["id"])}
 
@@ -111,7 +111,7 @@ async def test_a_caller_who_leaves_does_not_stop_a_deletion(service: Service, al
     with pytest.raises(asyncio.CancelledError):
         await deleting
     service.provider.gate.set()
-    await service.context.buckets.aclose()
+    await service.context.buckets._running.aclose()
     assert (await alice.get(f"{BUCKETS}/first")).status_code == 404
     assert service.provider.names == set()
 
@@ -119,18 +119,18 @@ async def test_a_caller_who_leaves_does_not_stop_a_deletion(service: Service, al
 async def test_who_lost_the_lease_changes_nothing(service: Service) -> None:
     rows = service.context.repository.buckets
     bucket = bucket_of("alice", "first")
-    await rows.reserve(bucket)
-    taken = await rows.move(bucket, BucketState.CREATING, now())
+    await rows.add(bucket)
+    taken = await rows.move(bucket, RowState.CREATING, now())
     assert taken is not None
-    assert await rows.move(bucket, BucketState.ACTIVE, now()) is None
+    assert await rows.move(bucket, RowState.ACTIVE, now()) is None
     assert await rows.remove(bucket) is False
     assert await rows.remove(taken) is True
 
 
 async def test_the_database_itself_refuses_a_second_name(service: Service) -> None:
     rows = service.context.repository.buckets
-    await rows.reserve(bucket_of("alice", "first"))
+    await rows.add(bucket_of("alice", "first"))
     with pytest.raises(Conflict, match="first"):
-        await rows.reserve(bucket_of("alice", "first"))
-    await rows.reserve(bucket_of("alice", None))
-    await rows.reserve(bucket_of("alice", None))
+        await rows.add(bucket_of("alice", "first"))
+    await rows.add(bucket_of("alice", None))
+    await rows.add(bucket_of("alice", None))

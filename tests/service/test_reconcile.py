@@ -9,7 +9,7 @@ import pytest
 
 from neuro_buckets.app import create_app
 from neuro_buckets.config import load_config
-from neuro_buckets.models import BucketState, now
+from neuro_buckets.models import RowState, now
 from neuro_buckets.providers.base import Access, Grant
 from neuro_buckets.services import reconcile
 from neuro_buckets.services.reconcile import Reconciler
@@ -53,13 +53,13 @@ async def test_a_deletion_whose_reply_was_lost_can_be_tried_again(service: Servi
 
 
 @pytest.mark.parametrize("at_provider", [True, False])
-@pytest.mark.parametrize("state", [BucketState.CREATING, BucketState.DELETING])
+@pytest.mark.parametrize("state", [RowState.CREATING, RowState.DELETING])
 async def test_an_abandoned_bucket_is_removed_on_both_sides(
-    service: Service, reconciler: Reconciler, state: BucketState, at_provider: bool
+    service: Service, reconciler: Reconciler, state: RowState, at_provider: bool
 ) -> None:
     rows = service.context.repository.buckets
     bucket = bucket_of("alice", "first")
-    await rows.reserve(bucket)
+    await rows.add(bucket)
     await rows.move(bucket, state, now())
     if at_provider:
         await service.provider.create_bucket(bucket.provider_name)
@@ -73,8 +73,8 @@ async def test_a_deletion_that_was_cut_off_is_taken_back_where_blobs_are(
 ) -> None:
     rows = service.context.repository.buckets
     bucket = bucket_of("alice", "first")
-    await rows.reserve(bucket)
-    await rows.move(bucket, BucketState.DELETING, now())
+    await rows.add(bucket)
+    await rows.move(bucket, RowState.DELETING, now())
     await service.provider.create_bucket(bucket.provider_name)
     issued = await service.provider.issue_credentials([Grant(bucket.provider_name, Access.READ_WRITE)], 900)
     service.provider.open(issued.values).put(bucket.provider_name, "key", b"body")
@@ -86,8 +86,8 @@ async def test_a_deletion_that_was_cut_off_is_taken_back_where_blobs_are(
 async def test_what_is_leased_is_left_alone_until_the_lease_ends(service: Service, reconciler: Reconciler) -> None:
     rows = service.context.repository.buckets
     bucket = bucket_of("alice", "first")
-    await rows.reserve(bucket)
-    await rows.move(bucket, BucketState.CREATING, now() + timedelta(seconds=60))
+    await rows.add(bucket)
+    await rows.move(bucket, RowState.CREATING, now() + timedelta(seconds=60))
     await reconciler.run_once()
     assert await unsettled(service) == 1
     await reconciler.run_once(ignore_leases=True)
@@ -96,7 +96,7 @@ async def test_what_is_leased_is_left_alone_until_the_lease_ends(service: Servic
 
 async def test_in_an_outage_all_is_left_for_the_next_round(service: Service, reconciler: Reconciler) -> None:
     for name in ("first", "second"):
-        await service.context.repository.buckets.reserve(bucket_of("alice", name))
+        await service.context.repository.buckets.add(bucket_of("alice", name))
     service.provider.down = True
     await reconciler.run_once()
     assert await unsettled(service) == 2
@@ -129,7 +129,7 @@ async def test_the_application_goes_on_settling_after_its_start(
     async with app.router.lifespan_context(app):
         service = Service(app, provider)
         provider.down = True
-        await service.context.repository.buckets.reserve(bucket_of("alice", "first"))
+        await service.context.repository.buckets.add(bucket_of("alice", "first"))
         await asyncio.sleep(0.2)
         assert await unsettled(service) == 1
         provider.down = False

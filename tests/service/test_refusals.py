@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from neuro_buckets import errors
 from neuro_buckets.repository import RepositoryError
 from neuro_buckets.routes.errors import CODES
-from tests.service.support import BUCKETS, Service, create, error_of, over_a_socket
+from tests.service.support import BUCKETS, CREDENTIALS, Service, create, error_of, over_a_socket
 
 MIB = 1024 * 1024
 
@@ -180,14 +180,13 @@ async def test_a_path_that_is_no_endpoint_is_not_found(alice: httpx.AsyncClient,
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("PATCH", f"{BUCKETS}/first", 405),
         ("PUT", f"{BUCKETS}/first", 405),
         ("DELETE", BUCKETS, 405),
-        ("POST", f"{BUCKETS}/import/external", 404),
-        ("GET", "/api/v1/buckets/persistent_credentials", 404),
+        ("PUT", CREDENTIALS, 405),
+        ("GET", "/api/v1/buckets", 404),
     ],
 )
-async def test_what_is_not_there_yet_does_not_exist(
+async def test_what_is_not_there_does_not_exist(
     alice: httpx.AsyncClient, method: str, path: str, status: int
 ) -> None:
     await create(alice, "first")

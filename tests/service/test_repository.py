@@ -27,6 +27,7 @@ async def test_migrations_make_exactly_the_tables_of_the_code(tmp_path: Path) ->
 
 async def test_connections_are_durable_and_keep_foreign_keys(tmp_path: Path) -> None:
     database = Database(f"sqlite+aiosqlite:///{tmp_path}/buckets.db")
+    await database.prepare()
     expected = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 30_000}
     async with database.read() as connection:
         for pragma, value in expected.items():

@@ -9,14 +9,24 @@ import pytest
 from neuro_buckets.app import create_app
 from neuro_buckets.config import ServiceConfig
 from neuro_buckets.providers.memory import MemoryProvider
-from tests.service.support import BUCKETS, Service, create
+from tests.service.support import BUCKETS, CREDENTIALS, Service, create
 
 ABSENT_ID = "bucket-00000000-0000-4000-8000-000000000000"
 # A body for every route that takes one; a route that is new and not here fails `test_every_route_is_tried`.
 BODIES: dict[str, dict[str, object]] = {
     f"{BUCKETS}/{{id_or_name}}/sign_blob_url": {"key": "key", "expires_in_sec": 60},
+    f"{BUCKETS}/{{id_or_name}}": {"public": True},
 }
-WITHOUT_A_BUCKET = {("get", BUCKETS), ("post", BUCKETS)}
+# The routes of credentials have their own tests, in test_persistent.
+WITHOUT_A_BUCKET = {
+    ("get", BUCKETS),
+    ("post", BUCKETS),
+    ("post", f"{BUCKETS}/import/external"),
+    ("get", CREDENTIALS),
+    ("post", CREDENTIALS),
+    ("get", f"{CREDENTIALS}/{{id_or_name}}"),
+    ("delete", f"{CREDENTIALS}/{{id_or_name}}"),
+}
 
 
 def operations() -> Iterator[tuple[str, str]]:
@@ -45,7 +55,8 @@ def request_of(method: str, path: str, bucket: str, name: str, scope: dict[str, 
     if path.endswith("/find/by_path"):
         params = {"path": f"{scope.get('owner') or scope.get('project_name') or 'alice'}/{bucket}/key"}
     url = path.replace("{id_or_name}", bucket)
-    return {"method": method.upper(), "url": url, "params": params, "json": BODIES.get(path)}
+    body = BODIES.get(path) if method in ("post", "patch") else None
+    return {"method": method.upper(), "url": url, "params": params, "json": body}
 
 
 def test_every_route_is_tried() -> None:
@@ -78,7 +89,7 @@ async def test_no_route_answers_without_a_token(
 ) -> None:
     bucket = await create(alice, "first")
     request = request_of(method, path, bucket["id"], "first", {})
-    if (method, path) == ("post", BUCKETS):
+    if (method, path) in WITHOUT_A_BUCKET and method == "post":
         request["json"] = {"name": "second"}
     answer = await nobody.request(**request)
     assert answer.status_code == 401

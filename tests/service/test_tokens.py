@@ -12,13 +12,13 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import OctKey
 
-from neuro_buckets.auth import KEY_BYTES, load_key
 from neuro_buckets.errors import ConfigError, InvalidRequest
+from neuro_buckets.key_files import KEY_BYTES, load_key
 from tests.service.support import BUCKETS, Service, error_of
 
 
 def key_of(service: Service) -> OctKey:
-    return load_key(service.context.config.token_key_file)
+    return OctKey.import_key(load_key(service.context.config.token_key_file, "all tokens"))
 
 
 async def claims_of(service: Service) -> dict[str, object]:
@@ -126,9 +126,9 @@ async def test_a_user_name_that_keeps_the_rules_works(service: Service, user: st
 
 def test_the_key_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
     file = tmp_path / "token.key"
-    key = load_key(file)
+    key = load_key(file, "all tokens")
     assert file.stat().st_mode & 0o777 == 0o600
-    assert load_key(file).raw_value == key.raw_value
+    assert load_key(file, "all tokens") == key
     assert [path.name for path in tmp_path.iterdir()] == ["token.key"]
 
 
@@ -148,10 +148,10 @@ def spoil_kind(file: Path) -> None:
 @pytest.mark.parametrize("spoil", [spoil_mode, spoil_length, spoil_kind])
 def test_a_key_file_that_cannot_be_trusted_is_refused(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
     file = tmp_path / "token.key"
-    load_key(file)
+    load_key(file, "all tokens")
     spoil(file)
     with pytest.raises(ConfigError, match=r"token\.key"):
-        load_key(file)
+        load_key(file, "all tokens")
 
 
 async def test_health_and_config_want_no_token(service: Service, nobody: httpx.AsyncClient) -> None:

@@ -118,6 +118,37 @@ async def test_who_says_no_org_by_name_hears_it_by_name(alice: httpx.AsyncClient
     assert [answer["org_name"] for answer in answers] == ["NO_ORG"] * 4
 
 
+@pytest.mark.parametrize(
+    ("user_agent", "told"),
+    [
+        ("NeuroCLI/23.2.0 (linux)", "minio"),
+        ("ApoloCLI/25.5.0 (linux)", "minio"),
+        ("ApoloCLI/26.7.2 (linux)", "minio"),
+        ("ApoloCLI/26.8.0 (linux)", "seaweedfs"),
+        ("ApoloCLI/26.10.0 (linux)", "seaweedfs"),
+        ("ApoloCLI/27.1.0 (linux)", "seaweedfs"),
+        ("neuro-sdk/0.1.0", "seaweedfs"),
+        ("", "seaweedfs"),
+    ],
+)
+async def test_clients_that_never_heard_of_seaweedfs_hear_minio(
+    service: Service, alice: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, user_agent: str, told: str
+) -> None:
+    monkeypatch.setattr(service.provider, "kind", "seaweedfs")
+    alice.headers["User-Agent"] = user_agent
+    bucket = await create(alice, "first")
+    ndjson = (await alice.get(BUCKETS, headers={"Accept": "application/x-ndjson"})).text
+    answers = [
+        bucket,
+        (await alice.get(f"{BUCKETS}/first")).json(),
+        (await alice.get(f"{BUCKETS}/find/by_path", params={"path": "alice/first"})).json(),
+        (await alice.get(BUCKETS)).json()[0],
+        json.loads(ndjson),
+        (await alice.post(f"{BUCKETS}/first/make_tmp_credentials")).json(),
+    ]
+    assert [answer["provider"] for answer in answers] == [told] * 6
+
+
 async def test_get_looks_up_the_id_first_and_then_the_name(alice: httpx.AsyncClient) -> None:
     bucket = await create(alice, "first")
     assert (await alice.get(f"{BUCKETS}/{bucket['id']}")).json() == bucket

@@ -21,6 +21,7 @@ from neuro_buckets.engine import Engine
 from neuro_buckets.engine.files import write_private
 from neuro_buckets.errors import ConfigError, Unauthenticated
 from neuro_buckets.models import USER_NAME
+from neuro_buckets.providers.seaweed_iam import IamEndpoint
 from neuro_buckets.providers.seaweedfs import SeaweedProvider
 from neuro_buckets.routes.context import Context
 from neuro_buckets.routes.service import HEALTH_PATH
@@ -42,8 +43,7 @@ async def serve(config: ServiceConfig, listener: socket.socket) -> None:
     async with open_tokens(config):
         pass  # a database or a key that cannot be used is told at once, before the engine is started
     async with Engine(config.data_dir / "engine") as engine:
-        admin = engine.admin_credentials
-        app = create_app(config, SeaweedProvider(engine.endpoint_url, admin.access_key, admin.secret_key))
+        app = create_app(config, provider_over(engine))
         async with app.router.lifespan_context(app), _serving(app, listener) as server:
             host, port = listener.getsockname()[:2]
             await asyncio.to_thread(_check_health, host, port)
@@ -55,6 +55,14 @@ async def serve(config: ServiceConfig, listener: socket.socket) -> None:
                 await server
             finally:
                 ready_file.unlink(missing_ok=True)
+
+
+def provider_over(engine: Engine) -> SeaweedProvider:
+    """The provider of the buckets on a started engine."""
+    admin, iam = engine.admin_credentials, engine.iam_access
+    pem = iam.certificates
+    endpoint = IamEndpoint(iam.address, iam.signing_key, pem.authority, pem.certificate, pem.key)
+    return SeaweedProvider(engine.endpoint_url, admin.access_key, admin.secret_key, endpoint)
 
 
 class _Server(uvicorn.Server):

@@ -16,9 +16,9 @@ from typing import Self, TypeVar
 from neuro_buckets.engine import process as processes
 from neuro_buckets.engine.command import arguments, environment, find_engine
 from neuro_buckets.engine.lock import DirectoryLock
-from neuro_buckets.engine.ports import LOOPBACK, Ports, are_free, choose_ports, is_free, listening
+from neuro_buckets.engine.ports import GRPC_OFFSET, LOOPBACK, Ports, are_free, choose_ports, is_free, listening
 from neuro_buckets.engine.probe import NotReadyError, PortTakenError, check_ready
-from neuro_buckets.engine.secrets import AdminCredentials, EngineSecrets, load_or_make, write_configuration
+from neuro_buckets.engine.secrets import AdminCredentials, EngineSecrets, IamAccess, load_or_make, write_configuration
 from neuro_buckets.errors import ConfigError
 
 START_SECONDS = 30.0
@@ -81,6 +81,12 @@ class Engine:
     def admin_credentials(self) -> AdminCredentials:
         """Credentials that may do everything on this engine."""
         return _started(self._secrets).admin
+
+    @property
+    def iam_access(self) -> IamAccess:
+        """What it takes to make users on this engine and to end them."""
+        kept = _started(self._secrets)
+        return IamAccess(f"{LOOPBACK}:{self.ports.filer + GRPC_OFFSET}", kept.filer_signing_key, kept.certificates)
 
     @property
     def ports(self) -> Ports:

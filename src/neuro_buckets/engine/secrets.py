@@ -40,12 +40,26 @@ class Certificates:
 
 
 @dataclass(frozen=True, slots=True)
+class IamAccess:
+    """What it takes to change the engine's users, through the gRPC side of its filer."""
+
+    address: str
+    signing_key: str = field(repr=False)
+    certificates: Certificates
+
+
+@dataclass(frozen=True, slots=True)
 class EngineSecrets:
     """All that the engine keeps secret."""
 
     admin: AdminCredentials
     jwt_keys: tuple[str, ...] = field(repr=False)
     certificates: Certificates
+
+    @property
+    def filer_signing_key(self) -> str:
+        """The key of the tokens that open the filer's own side."""
+        return self.jwt_keys[_JWT_SECTIONS.index("jwt.filer_signing")]
 
 
 def load_or_make(file: Path) -> EngineSecrets:

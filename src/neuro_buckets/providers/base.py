@@ -58,6 +58,43 @@ class BucketProvider(Protocol):
     async def issue_credentials(self, grants: Sequence[Grant], expires_in_seconds: int) -> IssuedCredentials:
         """Issue credentials that allow exactly `grants` and end by themselves. `grants` is never empty."""
 
+    async def create_principal(self, name: str, grants: Sequence[Grant]) -> Mapping[str, str]:
+        """Make a long-lived identity that may do exactly `grants`, and a key for it; returns what a client needs, without `bucket_name`.
+
+        One of that name that is there is ours, from a try that was cut short: it is replaced, and its old key ends. The key works when
+        this returns, or within a second. It can make no other keys or sessions, so that ending it ends all. `grants` is never empty.
+
+        Raises:
+            InvalidRequest: more buckets than this provider can put into one identity, or it is not set up to make any.
+            ProviderUnavailable: the provider does not answer or refuses.
+        """
+
+    async def grant(self, principal: str, grants: Sequence[Grant]) -> None:
+        """Let an identity do exactly `grants`, within a second; its key stays. `grants` is never empty.
+
+        Raises:
+            InvalidRequest: as for `create_principal`; nothing was changed.
+            NotFound: there is no such identity.
+            ProviderUnavailable: the provider does not answer or refuses.
+        """
+
+    async def delete_principal(self, name: str) -> None:
+        """End an identity, its key and what was signed with it, within a second. One that is gone already is success.
+
+        Raises:
+            ProviderUnavailable: the provider does not answer or refuses.
+        """
+
+    async def set_public_access(self, bucket: str, public: bool) -> None:
+        """Let anyone read and list the blobs of this bucket without any credentials, or nobody any more. Never lets anyone write.
+
+        Whoever holds credentials is part of anyone. A bucket that is deleted takes its being public with it.
+
+        Raises:
+            NotFound: the bucket is not there.
+            ProviderUnavailable: the provider does not answer or refuses.
+        """
+
     async def sign_url(self, bucket: str, key: str, expires_in_seconds: int) -> str:
         """A URL with which anyone can GET this one blob until it expires. Whether the blob exists is not checked.
 

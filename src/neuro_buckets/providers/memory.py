@@ -1,7 +1,8 @@
 """Buckets in this process: for tests, and for programs that want a control plane without a storage behind it.
 
 Everything that a real provider enforces is enforced: a session does what it was granted, until it ends. Blobs are reached
-through `MemoryProvider.open` (in `memory_session.py`), and by anyone who has a signed URL through `MemoryProvider.fetch`.
+through `MemoryProvider.open` (in `memory_session.py`), those of public buckets through `MemoryProvider.open_anonymous`, and by anyone
+who has a signed URL through `MemoryProvider.fetch`.
 """
 
 import hashlib
@@ -28,6 +29,7 @@ class MemoryProvider:
     def __init__(self) -> None:
         self._buckets: dict[str, MemoryBucket] = {}
         self._sessions: dict[str, SessionRights] = {}
+        self._principals: dict[str, SessionRights] = {}  # by name; their keys are among the sessions
         self._signing_key = secrets.token_bytes(32)
 
     async def create_bucket(self, name: str) -> None:
@@ -43,29 +45,44 @@ class MemoryProvider:
 
     async def issue_credentials(self, grants: Sequence[Grant], expires_in_seconds: int) -> IssuedCredentials:
         """A session for exactly `grants`."""
-        if not grants:
-            raise ValueError("credentials are issued for at least one bucket")
+        access = _access(grants)
         if expires_in_seconds < 1:
             raise InvalidRequest(f"credentials last at least a second, not {expires_in_seconds}")
-        now = datetime.now(UTC)
-        self._sessions = {key: rights for key, rights in self._sessions.items() if rights.expires_at > now}
-        access = {grant.bucket: Access.READ for grant in grants}
-        access |= {grant.bucket: grant.access for grant in grants if grant.access is Access.READ_WRITE}
-        access_key = secrets.token_hex(10)
-        rights = SessionRights(
-            secret_key=secrets.token_urlsafe(32),
-            token=secrets.token_urlsafe(32),
-            access=access,
-            expires_at=now + timedelta(seconds=expires_in_seconds),
-        )
-        self._sessions[access_key] = rights
+        expires_at = datetime.now(UTC) + timedelta(seconds=expires_in_seconds)
+        rights = SessionRights(secrets.token_urlsafe(32), secrets.token_urlsafe(32), access, expires_at)
         values = {
-            "access_key_id": access_key,
+            "access_key_id": self._admit(rights),
             "secret_access_key": rights.secret_key,
             "session_token": rights.token,
-            "expiration": rights.expires_at.isoformat(),
+            "expiration": expires_at.isoformat(),
         }
-        return IssuedCredentials(values=values, expires_at=rights.expires_at)
+        return IssuedCredentials(values=values, expires_at=expires_at)
+
+    async def create_principal(self, name: str, grants: Sequence[Grant]) -> Mapping[str, str]:
+        """A session without an end, and without a token to show."""
+        rights = SessionRights(secrets.token_urlsafe(32), "", _access(grants), None)
+        await self.delete_principal(name)
+        self._principals[name] = rights
+        return {"access_key_id": self._admit(rights), "secret_access_key": rights.secret_key}
+
+    async def grant(self, principal: str, grants: Sequence[Grant]) -> None:
+        """Change what the session may do; those that are open follow."""
+        access = _access(grants)
+        if principal not in self._principals:
+            raise NotFound(f"there is no identity {principal}")
+        self._principals[principal].access = access
+
+    async def delete_principal(self, name: str) -> None:
+        """End the session, also where it is open."""
+        rights = self._principals.pop(name, None)
+        if rights is not None:
+            rights.expires_at = datetime.now(UTC)
+
+    async def set_public_access(self, bucket: str, public: bool) -> None:
+        """Remember it with the bucket."""
+        if bucket not in self._buckets:
+            raise NotFound(f"there is no bucket {bucket}")
+        self._buckets[bucket].public = public
 
     async def sign_url(self, bucket: str, key: str, expires_in_seconds: int) -> str:
         """A `memory:` URL, for `fetch`."""
@@ -96,6 +113,10 @@ class MemoryProvider:
             raise Forbidden("these credentials are not valid here")
         return MemorySession(self._buckets, rights)
 
+    def open_anonymous(self) -> MemorySession:
+        """The data side, for anyone: public buckets, to read."""
+        return MemorySession(self._buckets, SessionRights("", "", {}, None))
+
     def fetch(self, url: str) -> bytes:
         """The blob that a signed URL stands for.
 
@@ -117,6 +138,21 @@ class MemoryProvider:
         except KeyError as error:
             raise NotFound(f"there is no blob {key} in bucket {bucket}") from error
 
+    def _admit(self, rights: SessionRights) -> str:
+        """A new access key for these rights. Those that are over are forgotten on the way."""
+        self._sessions = {key: kept for key, kept in self._sessions.items() if not kept.is_over}
+        access_key = secrets.token_hex(10)
+        self._sessions[access_key] = rights
+        return access_key
+
     def _signature(self, bucket: str, key: str, expires: str) -> str:
         signed = "\0".join((quote(bucket, safe=""), quote(key), expires))
         return hmac.new(self._signing_key, signed.encode(), hashlib.sha256).hexdigest()
+
+
+def _access(grants: Sequence[Grant]) -> Mapping[str, Access]:
+    """What each bucket may be used for; of two grants for one bucket the wider counts."""
+    if not grants:
+        raise ValueError("credentials are issued for at least one bucket")
+    access = {grant.bucket: Access.READ for grant in grants}
+    return access | {grant.bucket: grant.access for grant in grants if grant.access is Access.READ_WRITE}

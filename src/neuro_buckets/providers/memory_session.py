@@ -16,16 +16,23 @@ class MemoryBucket:
 
     blobs: dict[str, bytes] = field(default_factory=dict)
     uploads: dict[str, tuple[str, dict[int, bytes]]] = field(default_factory=dict)
+    public: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SessionRights:
-    """What one session may do, and what its holder must show."""
+    """What one session may do, and what its holder must show. A change counts from the next call on."""
 
     secret_key: str = field(repr=False)
     token: str = field(repr=False)
     access: Mapping[str, Access]
-    expires_at: datetime
+    expires_at: datetime | None
+    """None: until somebody ends it."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it ended."""
+        return self.expires_at is not None and datetime.now(UTC) >= self.expires_at
 
     def proven_by(self, credentials: Mapping[str, str]) -> bool:
         """Whether these are the very credentials that were issued."""
@@ -107,11 +114,14 @@ class MemorySession:
             raise NotFound(f"there is no such upload in bucket {bucket}") from error
 
     def _allowed(self, bucket: str, access: Access) -> MemoryBucket:
-        if datetime.now(UTC) >= self._rights.expires_at:
+        if self._rights.is_over:
             raise Forbidden("these credentials are over; ask for new ones")
+        found = self._buckets.get(bucket)
+        if found is not None and found.public and access is Access.READ:
+            return found
         granted = self._rights.access.get(bucket)
         if granted is None or (access is Access.READ_WRITE and granted is Access.READ):
             raise Forbidden(f"these credentials do not allow to {access.replace('_', ' and ')} in bucket {bucket}")
-        if bucket not in self._buckets:
+        if found is None:
             raise NotFound(f"there is no bucket {bucket}")
-        return self._buckets[bucket]
+        return found

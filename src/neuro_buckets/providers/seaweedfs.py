@@ -1,9 +1,12 @@
-"""Buckets on SeaweedFS: its S3 side for buckets and signed URLs, its STS side for credentials.
+"""Buckets on SeaweedFS: its S3 side for buckets and signed URLs, its STS side for credentials that end, its IAM for those that stay.
 
 boto3 blocks, so it runs in a few threads of its own; it is imported when it is first needed, and its errors stay in here.
 """
 
 import asyncio
+import json
+import re
+import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +30,7 @@ from neuro_buckets.providers.scoped_session import (
     check_bucket_name,
     scoped_policy,
 )
+from neuro_buckets.providers.seaweed_iam import IamEndpoint, SeaweedUsers
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
@@ -54,15 +58,19 @@ ACTIONS: Mapping[Access, Actions] = {
 SESSION_SECONDS = range(900, 43_200 + 1)
 SIGNED_URL_SECONDS = range(1, 7 * 24 * 3600 + 1)
 POLICY_CHARACTERS = 2048
+PRINCIPAL_POLICY_CHARACTERS = 64 << 10
+"""Far below what SeaweedFS takes (seen: 400,000), and still some hundreds of buckets."""
 KEY_BYTES = 1024
 
 _REGION = "us-east-1"
 _THREADS = 8
 _CONNECT_SECONDS, _READ_SECONDS = 5, 20
+_PRINCIPAL = re.compile(r"nb-[a-z0-9-]{1,61}")  # what is not ours, `admin` and `anonymous` among them, is never touched
 
 # Whatever is not here is the storage's trouble, not the caller's: ProviderUnavailable.
 _ERRORS: Mapping[str, type[ServiceError]] = {
     "NoSuchBucket": NotFound,
+    "404": NotFound,  # a HEAD has no body that could say more
     "BucketNotEmpty": BucketNotEmpty,
     "BucketAlreadyExists": Conflict,
     "InvalidBucketName": InvalidRequest,
@@ -76,12 +84,13 @@ _MESSAGES: Mapping[type[ServiceError], str] = {
 
 
 class SeaweedProvider:
-    """Buckets on one SeaweedFS, with a key pair of it that may do everything."""
+    """Buckets on one SeaweedFS, with a key pair of it that may do everything; with `iam`, also persistent credentials."""
 
     kind = "seaweedfs"
 
-    def __init__(self, endpoint_url: str, access_key: str, secret_key: str) -> None:
+    def __init__(self, endpoint_url: str, access_key: str, secret_key: str, iam: IamEndpoint | None = None) -> None:
         self._sts = StsEndpoint(endpoint_url, _REGION, access_key, secret_key)
+        self._users = None if iam is None else SeaweedUsers(iam)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="seaweedfs")
         self._client: S3Client | None = None
         self._client_lock = threading.Lock()
@@ -107,6 +116,38 @@ class SeaweedProvider:
             raise InvalidRequest(f"credentials last {_between(SESSION_SECONDS)} seconds, not {expires_in_seconds}")
         return await self._run(_issue, self._sts, policy, expires_in_seconds)
 
+    async def create_principal(self, name: str, grants: Sequence[Grant]) -> Mapping[str, str]:
+        """A user with a key of its own, which can make no other keys.
+
+        The storage loads all its users anew after each change, so with a thousand of them a second may become one and a half.
+        """
+        users = self._users_for(name)
+        policy = scoped_policy(grants, ACTIONS, most_characters=PRINCIPAL_POLICY_CHARACTERS)
+        access_key, secret_key = "NB" + secrets.token_hex(9).upper(), secrets.token_urlsafe(30)
+        await self._run(users.replace, name, policy, access_key, secret_key)
+        return {
+            "region_name": self._sts.region,
+            "endpoint_url": self._sts.url,
+            "access_key_id": access_key,
+            "secret_access_key": secret_key,
+        }
+
+    async def grant(self, principal: str, grants: Sequence[Grant]) -> None:
+        """Put another policy in the place of the user's, within a second."""
+        users = self._users_for(principal)
+        policy = scoped_policy(grants, ACTIONS, most_characters=PRINCIPAL_POLICY_CHARACTERS)
+        await self._run(users.put_policy, principal, policy)
+
+    async def delete_principal(self, name: str) -> None:
+        """End the user, and with it its key and every URL signed with it; how soon, as for `create_principal`."""
+        users = self._users_for(name)
+        await self._run(users.delete, name)
+
+    async def set_public_access(self, bucket: str, public: bool) -> None:
+        """Put a policy for everyone on the bucket, or take it away. It counts at once."""
+        check_bucket_name(bucket)
+        await self._run(self._publish if public else self._unpublish, bucket)
+
     async def sign_url(self, bucket: str, key: str, expires_in_seconds: int) -> str:
         """A presigned GET."""
         check_bucket_name(bucket)
@@ -125,6 +166,16 @@ class SeaweedProvider:
         if self._client is not None:
             self._client.close()
             self._client = None
+
+    def _users_for(self, name: str) -> SeaweedUsers:
+        if self._users is None:
+            raise InvalidRequest(
+                "this storage makes no persistent credentials: who runs the service must give its provider an IamEndpoint"
+                " (the filer's gRPC address, its jwt.filer_signing key and certificates)"
+            )
+        if not _PRINCIPAL.fullmatch(name):
+            raise InvalidRequest(f"{name!r} is not an identity of ours: 'nb-', then 1 to 61 of a-z, 0-9 and '-'")
+        return self._users
 
     async def _run(self, call: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
@@ -152,6 +203,21 @@ class SeaweedProvider:
                 s3.delete_bucket(Bucket=name)
             except s3.exceptions.NoSuchBucket:
                 return
+
+    def _publish(self, bucket: str) -> None:
+        s3 = self._s3()
+        with _translated(self._sts.url, bucket):
+            s3.head_bucket(Bucket=bucket)  # the storage answers a policy for no bucket with an internal error
+            s3.put_bucket_policy(Bucket=bucket, Policy=_public_policy(bucket))
+
+    def _unpublish(self, bucket: str) -> None:
+        s3 = self._s3()
+        with _translated(self._sts.url, bucket):
+            try:
+                s3.delete_bucket_policy(Bucket=bucket)
+            except s3.exceptions.ClientError as error:
+                if error.response.get("Error", {}).get("Code") != "NoSuchBucketPolicy":
+                    raise
 
     def _sign_url(self, bucket: str, key: str, seconds: int) -> str:
         with _translated(self._sts.url, bucket):
@@ -222,6 +288,14 @@ def _issue(sts: StsEndpoint, policy: str, seconds: int) -> IssuedCredentials:
         return assume_scoped_role(sts, policy, seconds)
     except ImportError as error:
         raise ConfigError("the seaweedfs provider needs boto3: pip install 'neuro-buckets[seaweedfs]'") from error
+
+
+def _public_policy(bucket: str) -> str:
+    statements = [
+        {"Effect": "Allow", "Principal": "*", "Action": [action], "Resource": [f"arn:aws:s3:::{resource}"]}
+        for action, resource in (("s3:GetObject", f"{bucket}/*"), ("s3:ListBucket", bucket))
+    ]
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})
 
 
 def _has_versions(s3: "S3Client", bucket: str) -> bool:

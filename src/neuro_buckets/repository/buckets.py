@@ -2,16 +2,16 @@
 between states name the lease that they hold, so that whoever lost it changes nothing.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, Select, delete, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, delete, insert, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from neuro_buckets.errors import Conflict
-from neuro_buckets.models import Bucket, BucketState
+from neuro_buckets.models import Bucket, RowState
 from neuro_buckets.repository.database import Database
 from neuro_buckets.repository.tables import buckets
 
@@ -57,8 +57,8 @@ class BucketRows:
             place = tuple_(buckets.c.created_at, buckets.c.id)
             page = await self._many(query.where(place > (page[-1].created_at, page[-1].id)))
 
-    async def reserve(self, bucket: Bucket) -> None:
-        """Add a bucket in state `creating`. The unique index decides who wins a name.
+    async def add(self, bucket: Bucket) -> None:
+        """Add a bucket, in the state that it has. The unique index decides who wins a name.
 
         Raises:
             Conflict: the name is taken in this project.
@@ -72,7 +72,7 @@ class BucketRows:
                 f"a bucket named {bucket.name!r} already exists in project {bucket.project_name!r}; choose another name"
             ) from error
 
-    async def move(self, bucket: Bucket, state: BucketState, lease_until: datetime) -> Bucket | None:
+    async def move(self, bucket: Bucket, state: RowState, lease_until: datetime) -> Bucket | None:
         """Change a bucket's state or renew its lease, and return it; None if it was moved since it was read."""
         async with self._database.write() as connection:
             moved = await connection.execute(
@@ -88,7 +88,7 @@ class BucketRows:
 
     async def unsettled(self, *, lease_ended_by: datetime | None) -> list[Bucket]:
         """A page of all owners' buckets between two states; None counts those with a running lease, too."""
-        query = select(buckets).where(buckets.c.state != BucketState.ACTIVE).order_by(buckets.c.lease_until)
+        query = select(buckets).where(buckets.c.state != RowState.ACTIVE).order_by(buckets.c.lease_until)
         if lease_ended_by is not None:
             query = query.where(buckets.c.lease_until <= lease_ended_by)
         return await self._many(query.limit(PAGE_ROWS))
@@ -97,25 +97,47 @@ class BucketRows:
         """The abandoned bucket that keeps the owner from reserving this one's name."""
         return await self._one(
             buckets.c.owner == bucket.owner,
-            buckets.c.state != BucketState.ACTIVE,
+            buckets.c.state != RowState.ACTIVE,
             buckets.c.lease_until <= lease_ended_by,
             buckets.c.org_name == (bucket.org_name or ""),
             buckets.c.project_name == bucket.project_name,
             buckets.c.name == bucket.name,
         )
 
+    async def change_public(self, bucket: Bucket, *, public: bool, lease_until: datetime | None) -> Bucket | None:
+        """Say who may read an active bucket, and whether that is in doubt; None if somebody else has said so since it was read."""
+        same_lease = (
+            buckets.c.public_lease_until.is_(None)
+            if bucket.public_lease_until is None
+            else buckets.c.public_lease_until == bucket.public_lease_until
+        )
+        async with self._database.write() as connection:
+            changed = await connection.execute(
+                update(buckets)
+                .where(buckets.c.id == bucket.id, buckets.c.state == RowState.ACTIVE, same_lease)
+                .values(public=public, public_lease_until=lease_until)
+            )
+        return replace(bucket, public=public, public_lease_until=lease_until) if changed.rowcount == 1 else None
+
+    async def public_in_doubt(self, *, lease_ended_by: datetime | None) -> list[Bucket]:
+        """A page of active buckets of which it is not certain who may read them; None counts those with a running lease, too."""
+        query = select(buckets).where(buckets.c.state == RowState.ACTIVE, buckets.c.public_lease_until.is_not(None))
+        if lease_ended_by is not None:
+            query = query.where(buckets.c.public_lease_until <= lease_ended_by)
+        return await self._many(query.limit(PAGE_ROWS))
+
     async def _one(self, *conditions: ColumnElement[bool]) -> Bucket | None:
         async with self._database.read() as connection:
             row = (await connection.execute(select(buckets).where(*conditions))).mappings().one_or_none()
-        return None if row is None else _bucket(row)
+        return None if row is None else bucket_of(row)
 
     async def _many(self, query: Select[tuple[Any, ...]]) -> list[Bucket]:
         async with self._database.read() as connection:
-            return [_bucket(row) for row in (await connection.execute(query)).mappings()]
+            return [bucket_of(row) for row in (await connection.execute(query)).mappings()]
 
 
 def _visible_to(owner: str) -> ColumnElement[bool]:
-    return (buckets.c.owner == owner) & (buckets.c.state == BucketState.ACTIVE)
+    return (buckets.c.owner == owner) & (buckets.c.state == RowState.ACTIVE)
 
 
 def _as_seen(bucket: Bucket) -> ColumnElement[bool]:
@@ -125,5 +147,6 @@ def _as_seen(bucket: Bucket) -> ColumnElement[bool]:
     )
 
 
-def _bucket(row: RowMapping) -> Bucket:
-    return Bucket(**{**row, "org_name": row["org_name"] or None, "state": BucketState(row["state"])})
+def bucket_of(row: Mapping[Any, Any]) -> Bucket:
+    """The bucket in a row."""
+    return Bucket(**{**row, "org_name": row["org_name"] or None, "state": RowState(row["state"])})

@@ -1,8 +1,10 @@
 """The connection to the database: how it is opened, and what a transaction is. Knows no table."""
 
 import asyncio
+import sqlite3
+import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 
 from sqlalchemy import Connection, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -15,8 +17,9 @@ from neuro_buckets.errors import ServiceError
 
 BUSY_TIMEOUT_SECONDS = 30
 
-# WAL lets readers go on beside the one writer; FULL makes an acknowledged commit survive a power cut.
-_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
+# FULL makes an acknowledged commit survive a power cut.
+_PRAGMAS = ("synchronous=FULL", "foreign_keys=ON")
+_WAL_PAUSE_SECONDS = 0.02
 
 
 class RepositoryError(ServiceError):
@@ -34,8 +37,20 @@ class Database:
         # SQLite has one writer at a time and lets the others poll; in this process they queue, which is fair.
         self._turn = asyncio.Lock()
         self._writer = self._engine.execution_options(begin="BEGIN IMMEDIATE")
+        self._file = self._engine.url.database or ""
         event.listen(self._engine.sync_engine, "connect", _set_up_connection)
         event.listen(self._engine.sync_engine, "begin", _begin)
+
+    async def prepare(self) -> None:
+        """What is done to the file once, before anything else. WAL lets readers go on beside the one writer.
+
+        Raises:
+            RepositoryError: the file cannot be opened or made.
+        """
+        try:
+            await asyncio.to_thread(_use_wal, self._file)
+        except sqlite3.Error as error:
+            raise RepositoryError(f"the database does not answer: {error}; try again in a moment") from error
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
@@ -70,6 +85,21 @@ def _translated() -> Iterator[None]:
         raise RepositoryError(f"the database does not answer: {error.orig}; try again in a moment") from error
     except PoolTimeoutError as error:
         raise RepositoryError("the database is too busy; try again in a moment") from error
+
+
+def _use_wal(file: str) -> None:
+    """Blocks. Unlike everything else, this statement does not wait where another process is at it, so we do."""
+    give_up_at = time.monotonic() + BUSY_TIMEOUT_SECONDS
+    with closing(sqlite3.connect(file, timeout=BUSY_TIMEOUT_SECONDS)) as connection:
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode=WAL")
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > give_up_at:
+                    raise
+                time.sleep(_WAL_PAUSE_SECONDS)
+            else:
+                return
 
 
 def _set_up_connection(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:

@@ -1,20 +1,22 @@
-"""The repository as a whole: opens the database, brings its schema up to date, and hands out its two collections."""
+"""The repository as a whole: opens the database, brings its schema up to date, and hands out its collections."""
 
 from sqlalchemy import text
 
 from neuro_buckets.errors import ConfigError
 from neuro_buckets.migrations import upgrade
 from neuro_buckets.repository.buckets import BucketRows
+from neuro_buckets.repository.credentials import CredentialsRows
 from neuro_buckets.repository.database import Database, RepositoryError
 from neuro_buckets.repository.tokens import TokenRows
 
 
 class Repository:
-    """Rows of buckets and of tokens. Whoever opens one closes it."""
+    """Rows of buckets, of credentials and of tokens. Whoever opens one closes it."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self.buckets = BucketRows(database)
+        self.credentials = CredentialsRows(database)
         self.tokens = TokenRows(database)
 
     @classmethod
@@ -26,6 +28,7 @@ class Repository:
         """
         database = Database(url)
         try:
+            await database.prepare()
             async with database.write() as connection:
                 await connection.run_sync(upgrade)
         except RepositoryError as error:

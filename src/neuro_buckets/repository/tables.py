@@ -2,7 +2,20 @@
 
 from datetime import UTC, datetime
 
-from sqlalchemy import Boolean, Column, DateTime, Dialect, Index, MetaData, String, Table, TypeDecorator
+from sqlalchemy import (
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -37,11 +50,42 @@ buckets = Table(
     Column("public", Boolean, nullable=False),
     Column("state", String(16), nullable=False),
     Column("lease_until", UtcDateTime, nullable=False),
+    Column("public_lease_until", UtcDateTime, nullable=True),
+    Column("read_only", Boolean, nullable=False),
+    Column("sealed_credentials", Text, nullable=True),
 )
 # Unnamed buckets (NULL) do not meet in this index, and need not.
 Index("uq_buckets_name", buckets.c.org_name, buckets.c.project_name, buckets.c.name, unique=True)
 Index("ix_buckets_owner", buckets.c.owner, buckets.c.created_at, buckets.c.id)
 Index("ix_buckets_state", buckets.c.state, buckets.c.lease_until)
+Index("ix_buckets_public_lease", buckets.c.public_lease_until)
+
+credentials = Table(
+    "credentials",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("name", String(64), nullable=True),
+    Column("owner", String(64), nullable=False),
+    Column("read_only", Boolean, nullable=False),
+    Column("principal", String(64), nullable=False, unique=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("lease_until", UtcDateTime, nullable=False),
+    Column("sealed_values", Text, nullable=True),
+)
+Index("uq_credentials_name", credentials.c.owner, credentials.c.name, unique=True)
+Index("ix_credentials_owner", credentials.c.owner, credentials.c.created_at, credentials.c.id)
+Index("ix_credentials_state", credentials.c.state, credentials.c.lease_until)
+
+# Which buckets credentials open, in the order in which they were asked for.
+credentials_buckets = Table(
+    "credentials_buckets",
+    metadata,
+    Column("credentials_id", String(64), ForeignKey("credentials.id", ondelete="CASCADE"), primary_key=True),
+    Column("bucket_id", String(64), ForeignKey("buckets.id"), primary_key=True),
+    Column("position", Integer, nullable=False),
+)
+Index("ix_credentials_buckets_bucket", credentials_buckets.c.bucket_id)
 
 tokens = Table(
     "tokens",

@@ -12,6 +12,10 @@ from neuro_buckets.providers.base import BucketProvider
 from neuro_buckets.repository import Repository
 from neuro_buckets.services.buckets import Buckets
 from neuro_buckets.services.credentials import Credentials
+from neuro_buckets.services.imports import Imports
+from neuro_buckets.services.persistent import Persistent
+from neuro_buckets.services.publicity import Publicity
+from neuro_buckets.services.reconcile import Reconciler
 
 TOKEN_HINT = "send a token as 'Authorization: Bearer <token>' ('neuro token create' makes one)"  # noqa: S105 - a hint
 
@@ -26,6 +30,10 @@ class Context:
     tokens: Tokens
     buckets: Buckets
     credentials: Credentials
+    imports: Imports
+    persistent: Persistent
+    publicity: Publicity
+    reconciler: Reconciler
 
 
 def get_context(request: Request) -> Context:

@@ -23,6 +23,7 @@ CODES: Mapping[type[errors.ServiceError], str] = {
     errors.Conflict: "conflict",
     errors.BucketNotEmpty: "not_empty",
     errors.ProviderUnavailable: "provider_unavailable",
+    errors.SecretsUnavailable: "secrets_unavailable",
     RepositoryError: "database_unavailable",
 }
 

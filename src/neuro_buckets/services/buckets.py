@@ -4,10 +4,8 @@ Creating *reserves* a row, *provisions* at the provider, then *confirms*; deleti
 either goes on even if the caller leaves; what a crash interrupts, `reconcile` settles.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
 import structlog
 
@@ -23,8 +21,8 @@ from neuro_buckets.errors import (
 from neuro_buckets.models import (
     NO_ORG,
     Bucket,
-    BucketState,
-    check_bucket_name,
+    RowState,
+    check_name,
     is_bucket_id,
     new_bucket_id,
     now,
@@ -34,11 +32,9 @@ from neuro_buckets.providers.base import BucketProvider
 from neuro_buckets.repository import Repository
 from neuro_buckets.services.failpoints import failpoint
 from neuro_buckets.services.reconcile import LEASE, Reconciler
-
-CLOSING_SECONDS = 2.0
+from neuro_buckets.services.running import Running
 
 log = structlog.get_logger(__name__)
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +56,29 @@ class Scope:
         return cls(None if org_name == NO_ORG else org_name or None, project_name or owner or None)
 
 
-class Buckets:
-    """The buckets of all users, each of whom sees only their own. Whoever makes one closes it."""
+def project_for_new(user: str, scope: Scope) -> str:
+    """The project in which the user makes a bucket.
 
-    def __init__(self, repository: Repository, provider: BucketProvider, reconciler: Reconciler) -> None:
+    Raises:
+        Forbidden: it, or the org, is not the user's.
+    """
+    if scope.org_name is not None:
+        raise Forbidden(f"you are not a member of an org {scope.org_name!r}; leave the org out")
+    if scope.project_name not in (None, user):
+        raise Forbidden(f"you may not create buckets in project {scope.project_name!r}; yours is {user!r}")
+    return user
+
+
+class Buckets:
+    """The buckets of all users, each of whom sees only their own."""
+
+    def __init__(
+        self, repository: Repository, provider: BucketProvider, reconciler: Reconciler, running: Running
+    ) -> None:
         self._rows = repository.buckets
         self._provider = provider
         self._reconciler = reconciler
-        self._running: set[asyncio.Task[Any]] = set()
+        self._running = running
 
     async def get(self, user: str, id_or_name: str, scope: Scope) -> Bucket:
         """The user's bucket of this id, else the one of this name in the scope.
@@ -123,13 +134,10 @@ class Buckets:
             Conflict: the name is taken.
             ProviderUnavailable: nothing was made; try again.
         """
-        if scope.org_name is not None:
-            raise Forbidden(f"you are not a member of an org {scope.org_name!r}; leave the org out")
-        if scope.project_name not in (None, user):
-            raise Forbidden(f"you may not create buckets in project {scope.project_name!r}; yours is {user!r}")
+        project = project_for_new(user, scope)
         if name is not None:
-            check_bucket_name(name)
-        return await self._to_the_end(self._create(user, name))
+            check_name(name, "a bucket")
+        return await self._running.to_the_end(self._create(user, project, name))
 
     async def delete(self, user: str, id_or_name: str, scope: Scope) -> None:
         """Delete an empty bucket. It goes on to its end even if the caller is cancelled.
@@ -140,24 +148,9 @@ class Buckets:
             ProviderUnavailable: the bucket is still there for another try.
         """
         bucket = await self.get(user, id_or_name, scope)
-        await self._to_the_end(self._delete(bucket))
+        await self._running.to_the_end(self._delete(bucket))
 
-    async def aclose(self) -> None:
-        """Wait for what has begun, but not for long: the next start settles what is cut off."""
-        running = set(self._running)
-        if running:
-            _, late = await asyncio.wait(running, timeout=CLOSING_SECONDS)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
-
-    async def _to_the_end(self, work: Coroutine[Any, Any, T]) -> T:
-        task = asyncio.create_task(work)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        return await asyncio.shield(task)
-
-    async def _create(self, user: str, name: str | None) -> Bucket:
+    async def _create(self, user: str, project: str, name: str | None) -> Bucket:
         bucket_id = new_bucket_id()
         begun = now()
         bucket = Bucket(
@@ -165,11 +158,11 @@ class Buckets:
             name=name,
             owner=user,
             org_name=None,
-            project_name=user,
+            project_name=project,
             provider=self._provider.kind,
             provider_name=provider_name_for(bucket_id),
             created_at=begun,
-            state=BucketState.CREATING,
+            state=RowState.CREATING,
             lease_until=begun + LEASE,
         )
         await self._reserve(bucket)
@@ -180,7 +173,7 @@ class Buckets:
             await self._undo(bucket)
             raise
         failpoint("create.after_provision")
-        active = await self._rows.move(bucket, BucketState.ACTIVE, now())
+        active = await self._rows.move(bucket, RowState.ACTIVE, now())
         if active is None:  # it took longer than the lease, and the reconciler has undone it
             await self._provider.delete_bucket(bucket.provider_name)
             raise ProviderUnavailable("the storage took too long to make the bucket; try again")
@@ -190,13 +183,13 @@ class Buckets:
     async def _reserve(self, bucket: Bucket) -> None:
         """Reserve the row; what an outage left under its name is settled first."""
         try:
-            await self._rows.reserve(bucket)
+            await self._rows.add(bucket)
         except Conflict:
             abandoned = await self._rows.unsettled_name(bucket, lease_ended_by=now())
             if abandoned is None:
                 raise
             await self._reconciler.settle(abandoned)
-            await self._rows.reserve(bucket)
+            await self._rows.add(bucket)
 
     async def _undo(self, bucket: Bucket) -> None:
         """Give up a creation: by the same way as after a crash, but now."""
@@ -206,22 +199,25 @@ class Buckets:
             log.warning("bucket left unsettled", bucket=bucket.id, state=bucket.state, reason=str(error))
 
     async def _delete(self, bucket: Bucket) -> None:
-        marked = await self._rows.move(bucket, BucketState.DELETING, now() + LEASE)
+        marked = await self._rows.move(bucket, RowState.DELETING, now() + LEASE)
         if marked is None:
             raise NotFound(f"bucket {bucket.name or bucket.id!r} is being deleted already")
         failpoint("delete.after_mark")
         try:
-            await self._provider.delete_bucket(bucket.provider_name)
+            if not bucket.imported:
+                await self._provider.delete_bucket(bucket.provider_name)
         except BucketNotEmpty as error:
-            await self._rows.move(marked, BucketState.ACTIVE, now())
+            await self._rows.move(marked, RowState.ACTIVE, now())
             raise BucketNotEmpty(f"bucket {bucket.name or bucket.id!r} is not empty; delete its blobs first") from error
         except ServiceError:
             # Whether it was deleted is not known. Trying again is safe either way, and must find the bucket.
-            await self._rows.move(marked, BucketState.ACTIVE, now())
+            await self._rows.move(marked, RowState.ACTIVE, now())
             raise
         failpoint("delete.after_provider")
-        await self._rows.remove(marked)
-        log.info("bucket deleted", bucket=bucket.id)
+        try:
+            await self._reconciler.finish_deletion(marked)
+        except ServiceError as error:  # the bucket is gone; what is left open nothing, and is tidied up later
+            log.warning("bucket left unsettled", bucket=bucket.id, state=marked.state, reason=str(error))
 
     async def _in_project(self, user: str, scope: Scope, id_or_name: str) -> Bucket | None:
         """The user's bucket, if it lies in exactly this org and project."""

@@ -1,10 +1,13 @@
 """Handing out access to one bucket: temporary credentials and signed URLs, made for exactly that bucket."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from neuro_buckets.models import Bucket
 from neuro_buckets.providers.base import Access, BucketProvider, Grant
+from neuro_buckets.providers.external import ExternalBucket
+from neuro_buckets.vault import Vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,21 +19,30 @@ class BucketCredentials:
     values: Mapping[str, str] = field(repr=False)
 
 
+def grants_for(buckets: Iterable[Bucket], *, read_only: bool) -> list[Grant]:
+    """The right to read, or to read and write, exactly these buckets."""
+    access = Access.READ if read_only else Access.READ_WRITE
+    return [Grant(bucket.provider_name, access) for bucket in buckets]
+
+
 class Credentials:
     """Issues what opens a bucket. Takes buckets that were loaded for the user who asks, and checks nothing again."""
 
-    def __init__(self, provider: BucketProvider, lifetime_seconds: int) -> None:
+    def __init__(self, provider: BucketProvider, vault: Vault, lifetime_seconds: int) -> None:
         self._provider = provider
+        self._vault = vault
         self._lifetime_seconds = lifetime_seconds
 
     async def issue(self, bucket: Bucket) -> BucketCredentials:
-        """Temporary credentials for reading and writing the blobs of this bucket.
+        """Temporary credentials for the blobs of this bucket; of an import, what it was imported with.
 
         Raises:
             ProviderUnavailable: the provider does not answer.
         """
-        grant = Grant(bucket.provider_name, Access.READ_WRITE)
-        issued = await self._provider.issue_credentials([grant], self._lifetime_seconds)
+        if bucket.imported:
+            return BucketCredentials(bucket, bucket.read_only, self._external(bucket).values)
+        grants = grants_for([bucket], read_only=False)
+        issued = await self._provider.issue_credentials(grants, self._lifetime_seconds)
         return BucketCredentials(bucket, False, {**issued.values, "bucket_name": bucket.provider_name})
 
     async def sign_url(self, bucket: Bucket, key: str, expires_in_seconds: int) -> str:
@@ -40,4 +52,10 @@ class Credentials:
             InvalidRequest: a key that the provider would rewrite.
             ProviderUnavailable: the provider does not answer.
         """
+        if bucket.imported:
+            return self._external(bucket).sign_url(key, expires_in_seconds)
         return await self._provider.sign_url(bucket.provider_name, key, expires_in_seconds)
+
+    def _external(self, bucket: Bucket) -> ExternalBucket:
+        assert bucket.sealed_credentials is not None, "an import keeps what opens it"
+        return ExternalBucket(bucket.provider, json.loads(self._vault.open(bucket.sealed_credentials, bucket.id)))

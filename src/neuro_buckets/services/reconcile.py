@@ -1,14 +1,18 @@
-"""Brings every bucket that a crash or an outage left between two states into one that lasts."""
+"""Brings everything that a crash or an outage left between two states into one that lasts, and finishes deletions."""
 
 import asyncio
+from collections.abc import Coroutine
+from contextlib import suppress
 from datetime import timedelta
 
 import structlog
 
-from neuro_buckets.errors import BucketNotEmpty, ServiceError
-from neuro_buckets.models import Bucket, BucketState, now
+from neuro_buckets.errors import BucketNotEmpty, NotFound, ServiceError
+from neuro_buckets.models import Bucket, PersistentCredentials, RowState, now
 from neuro_buckets.providers.base import BucketProvider
 from neuro_buckets.repository import Repository
+from neuro_buckets.services.credentials import grants_for
+from neuro_buckets.services.failpoints import failpoint
 
 LEASE = timedelta(seconds=60)
 INTERVAL_SECONDS = 60.0
@@ -17,23 +21,26 @@ log = structlog.get_logger(__name__)
 
 
 class Reconciler:
-    """Undoes what was being created, finishes what was being deleted. Every step can be repeated."""
+    """Undoes what was being made, finishes what was being deleted, makes private what is in doubt. Every step can be repeated."""
 
     def __init__(self, repository: Repository, provider: BucketProvider) -> None:
-        self._rows = repository.buckets
+        self._buckets = repository.buckets
+        self._credentials = repository.credentials
         self._provider = provider
 
     async def run_once(self, *, ignore_leases: bool = False) -> None:
-        """Settle every bucket whose lease has ended. One that cannot be settled now is logged and left.
+        """Settle everything whose lease has ended. What cannot be settled now is logged and left.
 
         Args:
             ignore_leases: only where no other process can be at work, as at the start on SQLite.
         """
-        for bucket in await self._rows.unsettled(lease_ended_by=None if ignore_leases else now()):
-            try:
-                await self.settle(bucket)
-            except ServiceError as error:
-                log.warning("bucket left unsettled", bucket=bucket.id, state=bucket.state, reason=str(error))
+        ended_by = None if ignore_leases else now()
+        for bucket in await self._buckets.unsettled(lease_ended_by=ended_by):
+            await _try("bucket", bucket.id, self.settle(bucket))
+        for credentials in await self._credentials.unsettled(lease_ended_by=ended_by):
+            await _try("credentials", credentials.id, self.settle_credentials(credentials))
+        for bucket in await self._buckets.public_in_doubt(lease_ended_by=ended_by):
+            await _try("public access", bucket.id, self.settle_public(bucket))
 
     async def run_forever(self) -> None:
         """Settle, wait, settle again, until cancelled."""
@@ -50,19 +57,86 @@ class Reconciler:
         Raises:
             ProviderUnavailable: the provider does not answer; the bucket stays as it is.
         """
-        claimed = await self._rows.move(bucket, bucket.state, now() + LEASE)
+        claimed = await self._buckets.move(bucket, bucket.state, now() + LEASE)
         if claimed is None:
             return
         try:
-            await self._provider.delete_bucket(claimed.provider_name)
+            if not claimed.imported:
+                await self._provider.delete_bucket(claimed.provider_name)
+            await self.finish_deletion(claimed)
         except BucketNotEmpty:
-            if claimed.state is not BucketState.DELETING:  # nobody was ever given access: look at it, keep it
+            if claimed.state is not RowState.DELETING:  # nobody was ever given access: look at it, keep it
                 raise
-            await self._rows.move(claimed, BucketState.ACTIVE, now())
+            await self._buckets.move(claimed, RowState.ACTIVE, now())
             log.info("bucket kept, it holds blobs", bucket=bucket.id)
         except ServiceError:
-            await self._rows.move(claimed, claimed.state, now())  # so that the next round need not wait
+            await self._buckets.move(claimed, claimed.state, now())  # so that the next round need not wait
             raise
-        else:
-            await self._rows.remove(claimed)
-            log.info("bucket settled", bucket=bucket.id, state=bucket.state)
+
+    async def finish_deletion(self, bucket: Bucket) -> None:
+        """What is left to do once the provider has no such bucket: narrow or end the credentials that opened it, remove the row.
+
+        Raises:
+            ProviderUnavailable: the provider does not answer; credentials that were not narrowed open nothing that is there.
+        """
+        while found := await self._credentials.opening(bucket.id):
+            for credentials in found:
+                await self._narrow(credentials, bucket)
+        failpoint("delete.after_narrowing")
+        await self._buckets.remove(bucket)
+        log.info("bucket gone", bucket=bucket.id, was=bucket.state)
+
+    async def settle_credentials(self, credentials: PersistentCredentials) -> None:
+        """End credentials at the provider and remove them.
+
+        Raises:
+            ProviderUnavailable: the provider does not answer; they stay to be tried again.
+        """
+        claimed = await self._credentials.move(credentials, RowState.DELETING, now() + LEASE)
+        if claimed is None:
+            return
+        failpoint("credentials.remove.after_mark")
+        try:
+            await self._provider.delete_principal(claimed.principal)
+        except ServiceError:
+            await self._credentials.move(claimed, claimed.state, now())
+            raise
+        failpoint("credentials.remove.after_provider")
+        await self._credentials.remove(claimed)
+        log.info("credentials gone", credentials=credentials.id, was=credentials.state)
+
+    async def settle_public(self, bucket: Bucket) -> None:
+        """Make a bucket private of which it is not certain who may read it.
+
+        Raises:
+            ProviderUnavailable: the provider does not answer; it stays in doubt.
+        """
+        claimed = await self._buckets.change_public(bucket, public=False, lease_until=now() + LEASE)
+        if claimed is None:
+            return
+        try:
+            await self._provider.set_public_access(claimed.provider_name, False)
+        except ServiceError:
+            await self._buckets.change_public(claimed, public=False, lease_until=now())
+            raise
+        await self._buckets.change_public(claimed, public=False, lease_until=None)
+        log.info("bucket made private", bucket=bucket.id)
+
+    async def _narrow(self, credentials: PersistentCredentials, gone: Bucket) -> None:
+        opened = (await self._credentials.buckets_of([credentials]))[credentials.id]
+        left = [bucket for bucket in opened if bucket.id != gone.id]
+        if not left or credentials.state is RowState.DELETING:
+            await self.settle_credentials(credentials)
+            return
+        with suppress(
+            NotFound
+        ):  # it is only being made: what it will be granted here opens nothing, the name never comes again
+            await self._provider.grant(credentials.principal, grants_for(left, read_only=credentials.read_only))
+        await self._credentials.unlink(credentials, gone.id)
+
+
+async def _try(what: str, id_: str, settling: Coroutine[None, None, None]) -> None:
+    try:
+        await settling
+    except ServiceError as error:
+        log.warning("left unsettled", what=what, id=id_, reason=str(error))

@@ -1,0 +1,136 @@
+"""The rows of persistent credentials, and which buckets they open. Callers' look-ups go through the owner."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import asdict, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, RowMapping, Select, delete, func, insert, select, tuple_, update
+from sqlalchemy.exc import IntegrityError
+
+from neuro_buckets.errors import Conflict, NotFound
+from neuro_buckets.models import Bucket, PersistentCredentials, RowState
+from neuro_buckets.repository.buckets import PAGE_ROWS, bucket_of
+from neuro_buckets.repository.database import Database
+from neuro_buckets.repository.tables import buckets, credentials, credentials_buckets
+
+
+class CredentialsRows:
+    """Persistent credentials as rows, each with the buckets that it opens."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def get(self, owner: str, *, id_: str | None = None, name: str | None = None) -> PersistentCredentials | None:
+        """The owner's active credentials of this id, or of this name."""
+        wanted = credentials.c.id == id_ if id_ is not None else credentials.c.name == name
+        return await self._one(_visible_to(owner), wanted)
+
+    async def pages(self, owner: str) -> AsyncIterator[list[PersistentCredentials]]:
+        """The owner's active credentials, oldest first, a page at a time."""
+        query = select(credentials).where(_visible_to(owner)).order_by(credentials.c.created_at, credentials.c.id)
+        query = query.limit(PAGE_ROWS)
+        page = await self._many(query)
+        while page:
+            yield page
+            if len(page) < PAGE_ROWS:
+                return
+            place = tuple_(credentials.c.created_at, credentials.c.id)
+            page = await self._many(query.where(place > (page[-1].created_at, page[-1].id)))
+
+    async def buckets_of(self, found: Sequence[PersistentCredentials]) -> dict[str, list[Bucket]]:
+        """The buckets that each of a page of credentials opens, by the credentials' id, in the order that was asked for."""
+        query = (
+            select(credentials_buckets.c.credentials_id, buckets)
+            .join(buckets, buckets.c.id == credentials_buckets.c.bucket_id)
+            .where(credentials_buckets.c.credentials_id.in_([one.id for one in found]))
+            .order_by(credentials_buckets.c.credentials_id, credentials_buckets.c.position)
+        )
+        opened: dict[str, list[Bucket]] = {one.id: [] for one in found}
+        async with self._database.read() as connection:
+            for row in (await connection.execute(query)).mappings():
+                values = dict(row)
+                opened[values.pop("credentials_id")].append(bucket_of(values))
+        return opened
+
+    async def reserve(self, new: PersistentCredentials, bucket_ids: Sequence[str]) -> None:
+        """Add credentials in state `creating`, for buckets that are all active.
+
+        Raises:
+            Conflict: the owner has credentials of this name.
+            NotFound: a bucket was deleted meanwhile.
+        """
+        active = select(func.count()).where(buckets.c.id.in_(bucket_ids), buckets.c.state == RowState.ACTIVE)
+        links = [
+            {"credentials_id": new.id, "bucket_id": bucket_id, "position": position}
+            for position, bucket_id in enumerate(bucket_ids)
+        ]
+        try:
+            async with self._database.write() as connection:
+                if (await connection.execute(active)).scalar_one() != len(bucket_ids):
+                    raise NotFound("one of the buckets was deleted meanwhile; list yours with 'neuro blob lsbucket'")
+                await connection.execute(insert(credentials).values(asdict(new)))
+                await connection.execute(insert(credentials_buckets), links)
+        except IntegrityError as error:
+            raise Conflict(f"you have credentials named {new.name!r} already; choose another name") from error
+
+    async def move(
+        self, seen: PersistentCredentials, state: RowState, lease_until: datetime, *, sealed_values: str | None = None
+    ) -> PersistentCredentials | None:
+        """Change the state or renew the lease, and return it so; None if it was moved since it was read."""
+        values: dict[str, Any] = {"state": state, "lease_until": lease_until}
+        if sealed_values is not None:
+            values["sealed_values"] = sealed_values
+        async with self._database.write() as connection:
+            moved = await connection.execute(update(credentials).where(_as_seen(seen)).values(values))
+        return replace(seen, **values) if moved.rowcount == 1 else None
+
+    async def remove(self, seen: PersistentCredentials) -> bool:
+        """Remove the row and its links; False if somebody else has moved it since."""
+        async with self._database.write() as connection:
+            removed = await connection.execute(delete(credentials).where(_as_seen(seen)))
+        return removed.rowcount == 1
+
+    async def opening(self, bucket_id: str) -> list[PersistentCredentials]:
+        """All credentials, in any state, that name this bucket."""
+        links = select(credentials_buckets.c.credentials_id).where(credentials_buckets.c.bucket_id == bucket_id)
+        return await self._many(select(credentials).where(credentials.c.id.in_(links)))
+
+    async def unlink(self, one: PersistentCredentials, bucket_id: str) -> None:
+        """Let credentials no longer name this bucket."""
+        link = (credentials_buckets.c.credentials_id == one.id) & (credentials_buckets.c.bucket_id == bucket_id)
+        async with self._database.write() as connection:
+            await connection.execute(delete(credentials_buckets).where(link))
+
+    async def unsettled(self, *, lease_ended_by: datetime | None) -> list[PersistentCredentials]:
+        """A page of all owners' credentials between two states; None counts those with a running lease, too."""
+        query = select(credentials).where(credentials.c.state != RowState.ACTIVE).order_by(credentials.c.lease_until)
+        if lease_ended_by is not None:
+            query = query.where(credentials.c.lease_until <= lease_ended_by)
+        return await self._many(query.limit(PAGE_ROWS))
+
+    async def _one(self, *conditions: ColumnElement[bool]) -> PersistentCredentials | None:
+        async with self._database.read() as connection:
+            row = (await connection.execute(select(credentials).where(*conditions))).mappings().one_or_none()
+        return None if row is None else _credentials(row)
+
+    async def _many(self, query: Select[tuple[Any, ...]]) -> list[PersistentCredentials]:
+        async with self._database.read() as connection:
+            return [_credentials(row) for row in (await connection.execute(query)).mappings()]
+
+
+def _visible_to(owner: str) -> ColumnElement[bool]:
+    return (credentials.c.owner == owner) & (credentials.c.state == RowState.ACTIVE)
+
+
+def _as_seen(seen: PersistentCredentials) -> ColumnElement[bool]:
+    """The row, if nobody has moved it since it was read."""
+    return (
+        (credentials.c.id == seen.id)
+        & (credentials.c.state == seen.state)
+        & (credentials.c.lease_until == seen.lease_until)
+    )
+
+
+def _credentials(row: RowMapping) -> PersistentCredentials:
+    return PersistentCredentials(**{**row, "state": RowState(row["state"])})

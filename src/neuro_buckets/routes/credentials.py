@@ -1,0 +1,85 @@
+"""The endpoints of persistent credentials, in the paths and shapes that the released clients use."""
+
+from collections.abc import AsyncIterator
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
+
+from neuro_buckets.errors import ServiceError
+from neuro_buckets.routes.buckets import BUCKETS_PATH, NDJSON, UserAgent
+from neuro_buckets.routes.context import InContext, User
+from neuro_buckets.routes.errors import CODES
+from neuro_buckets.schemas import (
+    CredentialsCreate,
+    CredentialsOut,
+    ErrorOut,
+    PersistentCredentialsOut,
+    provider_as_known_to,
+)
+from neuro_buckets.services.buckets import Scope
+from neuro_buckets.services.persistent import OpenedCredentials
+
+router = APIRouter(prefix=f"{BUCKETS_PATH}/persistent_credentials", tags=["persistent credentials"])
+
+
+@router.get("", response_model=list[PersistentCredentialsOut])
+async def list_credentials(
+    request: Request, context: InContext, user: User, user_agent: UserAgent = ""
+) -> list[PersistentCredentialsOut] | Response:
+    """The caller's persistent credentials: a JSON array, or one a line for who accepts NDJSON."""
+    pages = context.persistent.pages(user)
+    if NDJSON in request.headers.get("accept", ""):
+        return StreamingResponse(_lines(pages, user_agent), media_type=NDJSON)
+    return [_out(opened, user_agent) async for page in pages for opened in page]
+
+
+@router.post("", status_code=201)
+async def create_credentials(
+    context: InContext, user: User, body: CredentialsCreate, user_agent: UserAgent = ""
+) -> PersistentCredentialsOut:
+    """Make persistent credentials for buckets of the caller's."""
+    buckets = [await context.buckets.get(user, id_or_name, Scope()) for id_or_name in body.bucket_ids]
+    opened = await context.persistent.create(user, body.name, buckets, read_only=body.read_only)
+    return _out(opened, user_agent)
+
+
+@router.get("/{id_or_name}")
+async def get_credentials(
+    context: InContext, user: User, id_or_name: str, user_agent: UserAgent = ""
+) -> PersistentCredentialsOut:
+    """One set of persistent credentials, by id or by name."""
+    return _out(await context.persistent.get(user, id_or_name), user_agent)
+
+
+@router.delete("/{id_or_name}", status_code=204)
+async def delete_credentials(context: InContext, user: User, id_or_name: str) -> None:
+    """End persistent credentials."""
+    await context.persistent.delete(user, id_or_name)
+
+
+def _out(opened: OpenedCredentials, user_agent: str) -> PersistentCredentialsOut:
+    found = opened.credentials
+    return PersistentCredentialsOut(
+        id=found.id,
+        name=found.name,
+        owner=found.owner,
+        read_only=found.read_only,
+        credentials=[
+            CredentialsOut(
+                bucket_id=bucket.id,
+                provider=provider_as_known_to(user_agent, bucket.provider),
+                read_only=found.read_only,
+                credentials={**opened.values, "bucket_name": bucket.provider_name},
+            )
+            for bucket in opened.buckets
+        ],
+    )
+
+
+async def _lines(pages: AsyncIterator[list[OpenedCredentials]], user_agent: str) -> AsyncIterator[str]:
+    """One JSON object a line. The status is out already when a later page fails, so the last line says it."""
+    try:
+        async for page in pages:
+            yield "".join(f"{_out(opened, user_agent).model_dump_json()}\n" for opened in page)
+    except ServiceError as error:
+        yield f"{ErrorOut(error=str(error), code=CODES[type(error)]).model_dump_json()}\n"

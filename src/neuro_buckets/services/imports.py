@@ -1,0 +1,66 @@
+"""Taking in a bucket that exists at some provider already, with credentials that the caller has for it."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+
+import structlog
+
+from neuro_buckets.models import Bucket, RowState, check_name, new_bucket_id, now, provider_name_for
+from neuro_buckets.providers.external import EndpointGuard, ExternalBucket
+from neuro_buckets.repository import Repository
+from neuro_buckets.services.buckets import Scope, project_for_new
+from neuro_buckets.vault import Vault
+
+log = structlog.get_logger(__name__)
+
+
+class Imports:
+    """Buckets that are somebody else's: looked at once, and then only written down."""
+
+    def __init__(self, repository: Repository, vault: Vault, guard: EndpointGuard) -> None:
+        self._rows = repository.buckets
+        self._vault = vault
+        self._guard = guard
+
+    async def create(
+        self,
+        user: str,
+        name: str | None,
+        scope: Scope,
+        *,
+        provider: str,
+        provider_bucket_name: str,
+        credentials: Mapping[str, str],
+    ) -> Bucket:
+        """Import a bucket for the user, after a look whether the credentials open it, and whether they can write.
+
+        Raises:
+            Forbidden: in an org or a project that is not the user's.
+            InvalidRequest: a wrong name, a provider that cannot be imported from, or credentials that do not open the bucket.
+            Conflict: the name is taken.
+        """
+        project_for_new(user, scope)
+        if name is not None:
+            check_name(name, "a bucket")
+        external = ExternalBucket.parse(provider, provider_bucket_name, credentials)
+        writable = await asyncio.to_thread(external.probe, self._guard)
+        bucket_id, begun = new_bucket_id(), now()
+        bucket = Bucket(
+            id=bucket_id,
+            name=name,
+            owner=user,
+            org_name=None,
+            project_name=user,
+            provider=external.provider,
+            provider_name=provider_name_for(bucket_id),  # of ours alone: two imports of one bucket do not meet
+            created_at=begun,
+            state=RowState.ACTIVE,
+            lease_until=begun,
+            imported=True,
+            read_only=not writable,
+            sealed_credentials=self._vault.seal(json.dumps(dict(external.values)), bucket_id),
+        )
+        await self._rows.add(bucket)
+        log.info("bucket imported", bucket=bucket_id, provider=provider, read_only=bucket.read_only)
+        return bucket

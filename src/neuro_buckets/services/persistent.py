@@ -1,0 +1,168 @@
+"""Persistent credentials: made, found, listed and ended. They are an identity at the provider that opens a set of buckets.
+
+Making them *reserves* a row, *provisions* the identity, then *confirms*; ending them is the mirror image.
+"""
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from neuro_buckets.errors import InvalidRequest, NotFound, ProviderUnavailable, ServiceError
+from neuro_buckets.models import (
+    Bucket,
+    PersistentCredentials,
+    RowState,
+    check_name,
+    is_credentials_id,
+    new_credentials_id,
+    now,
+    principal_for,
+)
+from neuro_buckets.providers.base import BucketProvider
+from neuro_buckets.repository import Repository
+from neuro_buckets.services.credentials import grants_for
+from neuro_buckets.services.failpoints import failpoint
+from neuro_buckets.services.reconcile import LEASE, Reconciler
+from neuro_buckets.services.running import Running
+from neuro_buckets.vault import Vault
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedCredentials:
+    """Persistent credentials with their secret values and the buckets that they open; the values never show in a repr."""
+
+    credentials: PersistentCredentials
+    buckets: Sequence[Bucket]
+    values: Mapping[str, str] = field(repr=False)
+
+
+class Persistent:
+    """The persistent credentials of all users, each of whom sees only their own."""
+
+    def __init__(
+        self,
+        repository: Repository,
+        provider: BucketProvider,
+        vault: Vault,
+        reconciler: Reconciler,
+        running: Running,
+    ) -> None:
+        self._rows = repository.credentials
+        self._provider = provider
+        self._vault = vault
+        self._reconciler = reconciler
+        self._running = running
+
+    async def get(self, user: str, id_or_name: str) -> OpenedCredentials:
+        """The user's credentials of this id, else of this name.
+
+        Raises:
+            NotFound: there are none that this user may see.
+        """
+        [opened] = await self._open([await self._found(user, id_or_name)])
+        return opened
+
+    async def pages(self, user: str) -> AsyncIterator[list[OpenedCredentials]]:
+        """The user's credentials, oldest first, page by page."""
+        async for page in self._rows.pages(user):
+            yield await self._open(page)
+
+    async def create(
+        self, user: str, name: str | None, buckets: Sequence[Bucket], *, read_only: bool
+    ) -> OpenedCredentials:
+        """Make credentials for buckets that were loaded for this user. It goes on to its end even if the caller is cancelled.
+
+        Raises:
+            InvalidRequest: the name breaks the rules, there is no bucket, or one was imported.
+            Conflict: the user has credentials of that name.
+            ProviderUnavailable: nothing was made; try again.
+        """
+        if name is not None:
+            check_name(name, "credentials")
+        if not buckets:
+            raise InvalidRequest("bucket_ids: name at least one bucket")
+        for bucket in buckets:
+            if bucket.imported:
+                raise InvalidRequest(
+                    f"bucket {bucket.name or bucket.id!r} was imported; make credentials for it where it is"
+                )
+        unique = list({bucket.id: bucket for bucket in buckets}.values())
+        return await self._running.to_the_end(self._create(user, name, unique, read_only))
+
+    async def delete(self, user: str, id_or_name: str) -> None:
+        """End credentials. It goes on to its end even if the caller is cancelled.
+
+        Raises:
+            NotFound: there are none that this user may see.
+            ProviderUnavailable: it will be tried again until they have ended.
+        """
+        found = await self._found(user, id_or_name)
+        await self._running.to_the_end(self._delete(found))
+
+    async def _create(
+        self, user: str, name: str | None, buckets: Sequence[Bucket], read_only: bool
+    ) -> OpenedCredentials:
+        id_, begun = new_credentials_id(), now()
+        reserved = PersistentCredentials(
+            id=id_,
+            name=name,
+            owner=user,
+            read_only=read_only,
+            principal=principal_for(id_),
+            created_at=begun,
+            state=RowState.CREATING,
+            lease_until=begun + LEASE,
+        )
+        await self._rows.reserve(reserved, [bucket.id for bucket in buckets])
+        failpoint("credentials.create.after_reserve")
+        try:
+            grants = grants_for(buckets, read_only=read_only)
+            values = await self._provider.create_principal(reserved.principal, grants)
+        except ServiceError:
+            await self._undo(reserved)
+            raise
+        failpoint("credentials.create.after_provision")
+        sealed = self._vault.seal(json.dumps(dict(values)), id_)
+        active = await self._rows.move(reserved, RowState.ACTIVE, now(), sealed_values=sealed)
+        if active is None:  # its only bucket was deleted, or it took longer than the lease: it was undone
+            await self._provider.delete_principal(reserved.principal)
+            raise ProviderUnavailable("the storage took too long to make the credentials; try again")
+        log.info("credentials created", credentials=id_, read_only=read_only, buckets=[bucket.id for bucket in buckets])
+        return OpenedCredentials(active, buckets, values)
+
+    async def _delete(self, found: PersistentCredentials) -> None:
+        try:
+            await self._reconciler.settle_credentials(found)
+        except ServiceError as error:
+            raise ProviderUnavailable(
+                f"the storage does not answer now: credentials {found.name or found.id!r} end as soon as it does ({error})"
+            ) from error
+
+    async def _undo(self, reserved: PersistentCredentials) -> None:
+        try:
+            await self._reconciler.settle_credentials(reserved)
+        except ServiceError as error:
+            log.warning("credentials left unsettled", credentials=reserved.id, reason=str(error))
+
+    async def _found(self, user: str, id_or_name: str) -> PersistentCredentials:
+        by_id = is_credentials_id(id_or_name)
+        found = await (self._rows.get(user, id_=id_or_name) if by_id else self._rows.get(user, name=id_or_name))
+        if found is None:
+            raise NotFound(
+                f"there are no persistent credentials {id_or_name!r}, or they are not yours;"
+                " list yours with 'neuro blob lscredentials'"
+            )
+        return found
+
+    async def _open(self, page: Sequence[PersistentCredentials]) -> list[OpenedCredentials]:
+        buckets = await self._rows.buckets_of(page)
+        return [OpenedCredentials(one, buckets[one.id], self._values(one)) for one in page]
+
+    def _values(self, one: PersistentCredentials) -> Mapping[str, str]:
+        assert one.sealed_values is not None, "active credentials have values"
+        values: Mapping[str, str] = json.loads(self._vault.open(one.sealed_values, one.id))
+        return values
