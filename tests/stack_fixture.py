@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -13,7 +14,7 @@ import uvicorn
 
 from neuro_buckets.app import create_app
 from neuro_buckets.commands.serving import provider_over
-from neuro_buckets.config import load_config
+from neuro_buckets.config import ServiceConfig, load_config
 from neuro_buckets.engine import Engine
 from neuro_buckets.routes.context import Context
 
@@ -41,7 +42,15 @@ class Stack:
 def stack(seaweedfs: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A running service; it lives in a thread of its own, for the loops of tests come and go."""
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())  # else it prints a line a request
-    app = create_app(load_config(data_dir=tmp_path_factory.mktemp("service")), provider_over(seaweedfs))
+    with running(seaweedfs, load_config(data_dir=tmp_path_factory.mktemp("service"))) as stack:
+        yield stack
+    structlog.reset_defaults()
+
+
+@contextmanager
+def running(engine: Engine, config: ServiceConfig) -> Iterator[Stack]:
+    """A service of this configuration over the engine."""
+    app = create_app(config, provider_over(engine))
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="service", daemon=True)
     thread.start()
@@ -67,4 +76,3 @@ def stack(seaweedfs: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     loop.call_soon_threadsafe(loop.stop)
     thread.join(timeout=10)
     loop.close()
-    structlog.reset_defaults()
