@@ -13,18 +13,28 @@ from neuro_buckets.key_files import load_key
 from neuro_buckets.providers.base import BucketProvider
 from neuro_buckets.providers.external import EndpointGuard
 from neuro_buckets.repository import Repository
-from neuro_buckets.routes import buckets, credentials, service
+from neuro_buckets.routes import admin, audit, buckets, credentials, metrics, service, shares
+from neuro_buckets.routes.audit import AuditMiddleware
 from neuro_buckets.routes.context import Context
 from neuro_buckets.routes.errors import add_error_handlers
-from neuro_buckets.routes.middleware import BodyLimitMiddleware, RequestMiddleware
+from neuro_buckets.routes.idempotency import IdempotencyMiddleware, add_idempotency_handler
+from neuro_buckets.routes.middleware import BodyLimitMiddleware, RateLimitMiddleware, RequestMiddleware
+from neuro_buckets.services.audit import AuditLog
 from neuro_buckets.services.buckets import Buckets
+from neuro_buckets.services.counted import CountedProvider
 from neuro_buckets.services.credentials import Credentials
+from neuro_buckets.services.idempotency import Idempotency
 from neuro_buckets.services.imports import Imports
+from neuro_buckets.services.limits import Limits
+from neuro_buckets.services.metrics import Metrics
+from neuro_buckets.services.people import People
 from neuro_buckets.services.persistent import Persistent
 from neuro_buckets.services.publicity import Publicity
 from neuro_buckets.services.reconcile import Reconciler
 from neuro_buckets.services.running import Running
-from neuro_buckets.vault import Vault
+from neuro_buckets.services.sealing import open_vault
+from neuro_buckets.services.shares import Shares
+from neuro_buckets.services.upkeep import Upkeep
 
 
 def create_app(config: ServiceConfig, provider: BucketProvider) -> FastAPI:
@@ -48,8 +58,16 @@ def create_app(config: ServiceConfig, provider: BucketProvider) -> FastAPI:
     app.include_router(service.router)
     app.include_router(buckets.router)
     app.include_router(credentials.router)
+    app.include_router(shares.router)
+    app.include_router(admin.router)
+    app.include_router(audit.router)
+    app.include_router(metrics.router)
     add_error_handlers(app)
+    add_idempotency_handler(app)
+    app.add_middleware(IdempotencyMiddleware)  # the innermost, so that the audit log sees what is answered again, too
+    app.add_middleware(AuditMiddleware)
     app.add_middleware(BodyLimitMiddleware)
+    app.add_middleware(RateLimitMiddleware)
     app.add_middleware(RequestMiddleware)
     return app
 
@@ -65,26 +83,40 @@ async def open_context(config: ServiceConfig, provider: BucketProvider) -> Async
         stack.push_async_callback(provider.aclose)
         make_data_directory(config.data_dir)
         token_key = load_key(config.token_key_file, "all tokens")
-        vault = Vault([load_key(config.vault_key_file, "all persistent credentials and imported buckets")])
         repository = await Repository.open(config.database)
         stack.push_async_callback(repository.aclose)
+        vault = await open_vault(repository, config.vault_key_file)
+        measured = Metrics()
+        provider = CountedProvider(provider, measured)
+        idempotency = Idempotency(repository, vault)
+        if not repository.shared:
+            await idempotency.end_leases()
+        upkeep = Upkeep(repository, vault, idempotency, config.audit_days)
         reconciler = Reconciler(repository, provider)
-        await reconciler.run_once(ignore_leases=True)  # on SQLite nobody else can be at work
+        await reconciler.run_in_turn(ignore_leases=not repository.shared)
         reconciling = asyncio.create_task(reconciler.run_forever())
         stack.push_async_callback(_cancel, reconciling)
+        stack.push_async_callback(_cancel, asyncio.create_task(upkeep.run_forever()))
         running = Running()
         stack.push_async_callback(running.aclose)
+        bucket_service = Buckets(repository, provider, reconciler, running)
         yield Context(
             config=config,
             repository=repository,
             provider=provider,
             tokens=Tokens(repository, token_key),
-            buckets=Buckets(repository, provider, reconciler, running),
+            buckets=bucket_service,
             credentials=Credentials(provider, vault, config.credentials_seconds),
-            imports=Imports(repository, vault, EndpointGuard(config.networks_to_import_from)),
+            imports=Imports(repository, bucket_service, vault, EndpointGuard(config.networks_to_import_from)),
             persistent=Persistent(repository, provider, vault, reconciler, running),
             publicity=Publicity(repository, provider, reconciler, running),
             reconciler=reconciler,
+            shares=Shares(repository, reconciler),
+            audit=AuditLog(repository),
+            idempotency=idempotency,
+            limits=Limits(config.requests_per_second, config.burst),
+            metrics=measured,
+            people=People(repository),
         )
 
 

@@ -12,7 +12,7 @@ from joserfc.jwk import OctKey
 from neuro_buckets.config import ServiceConfig, make_data_directory
 from neuro_buckets.errors import NotFound, Unauthenticated
 from neuro_buckets.key_files import load_key
-from neuro_buckets.models import Token, check_user_name, now
+from neuro_buckets.models import Caller, Token, TokenScope, check_user_name, now
 from neuro_buckets.repository import Repository
 
 AUDIENCE = "neuro-buckets"
@@ -38,15 +38,23 @@ class Tokens:
         self._rows = repository.tokens
         self._key = OctKey.import_key(key)
 
-    async def issue(self, user: str, lifetime: timedelta, *, label: str = "") -> str:
-        """A new token for `user`. This is the only time that it can be had.
+    async def issue(
+        self, user: str, lifetime: timedelta, *, label: str = "", scope: TokenScope = TokenScope.ALL
+    ) -> str:
+        """A new token for `user`, who is added if they are new. This is the only time that it can be had.
 
         Raises:
             InvalidRequest: `user` cannot be the name of a user.
         """
+        return (await self.issue_known(user, lifetime, label=label, scope=scope))[0]
+
+    async def issue_known(
+        self, user: str, lifetime: timedelta, *, label: str = "", scope: TokenScope = TokenScope.ALL
+    ) -> tuple[str, Token]:
+        """The same, with what is kept of it."""
         check_user_name(user)
         created_at = now()
-        token = Token(str(uuid.uuid4()), user, label, created_at, created_at + lifetime)
+        token = Token(str(uuid.uuid4()), user, label, created_at, created_at + lifetime, scope=scope)
         await self._rows.add(token)
         claims: dict[str, str | int] = {
             "iss": ISSUER,
@@ -56,10 +64,10 @@ class Tokens:
             "iat": _seconds(token.created_at),
             "exp": _seconds(token.expires_at),
         }
-        return jwt.encode({"alg": ALGORITHM}, claims, self._key, algorithms=[ALGORITHM])
+        return jwt.encode({"alg": ALGORITHM}, claims, self._key, algorithms=[ALGORITHM]), token
 
-    async def authenticate(self, text: str) -> str:
-        """The user whose token this is. The row is read every time, so that a revocation holds from the next call on.
+    async def authenticate(self, text: str) -> Caller:
+        """Whose token this is, and how far it goes. The row is read every time, so that a revocation holds from the next call on.
 
         Raises:
             Unauthenticated: it is not ours, or expired, or revoked.
@@ -69,10 +77,18 @@ class Tokens:
             _CLAIMS.validate(claims)
         except (JoseError, ValueError) as error:
             raise Unauthenticated("this token is not valid here, or has expired; log in again") from error
-        token = await self._rows.get(str(claims["jti"]))
-        if token is None or token.user != claims["identity"] or token.revoked_at is not None:
+        found = await self._rows.get(str(claims["jti"]))
+        if found is None or found[0].user != claims["identity"] or found[0].revoked_at is not None:
             raise Unauthenticated("this token was revoked; log in again")
-        return token.user
+        token, is_admin = found
+        return Caller(token.user, is_admin and token.scope is TokenScope.ALL, token.scope, token.id)
+
+    def id_of(self, text: str) -> str | None:
+        """The id in a token that was signed here; whether it still holds is not looked at. None for any other text."""
+        try:
+            return str(jwt.decode(text, self._key, algorithms=[ALGORITHM]).claims["jti"])
+        except (JoseError, ValueError, KeyError):
+            return None
 
     async def list(self) -> list[Token]:
         """All tokens that were ever issued, oldest first."""

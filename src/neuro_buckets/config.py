@@ -8,7 +8,8 @@ import ipaddress
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -20,14 +21,20 @@ ENVIRONMENT_PREFIX = "NEURO_SERVICE_"
 DEFAULT_PORT = 8787
 LOOPBACK_NETWORKS = "127.0.0.0/8,::1/128"
 
+_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _REMEDIES = {
     "data_dir": "give the path of a directory that can be written, which need not exist yet",
-    "database_url": "give 'sqlite+aiosqlite:///' and an absolute path, or nothing for one in the data directory",
+    "database_url": "give 'sqlite+aiosqlite:///' and an absolute path, or 'postgresql://user:password@host:5432/name' (with '?sslmode='"
+    " if need be; what is not a letter or a digit in user and password written like %40), or nothing for a file in the data directory",
     "host": "give an address of this machine alone, like 127.0.0.1; let a proxy with TLS serve others",
     "port": "give a number from 1 to 65535, or 0 for any free port",
     "public_url": "give the address that clients use, like https://buckets.example.com, without a path",
     "cluster_name": "give 1 to 40 characters of a-z, 0-9 and '-', a letter first",
     "import_networks": "give networks like '10.0.0.0/8,127.0.0.0/8' in which buckets may be imported from, or nothing",
+    "requests_per_second": "give how many requests one token may make a second, like 200",
+    "burst": "give how many requests one token may make at once, like 400",
+    "audit_days": "give how many days the audit log goes back, from 1 to 36500",
+    "log_level": "give 'info', or 'debug' while you look for a fault",
     "credentials_seconds": "give how long temporary credentials live, from 900 to 43200 seconds",
 }
 
@@ -46,9 +53,24 @@ def _check_public_url(text: str) -> str:
 
 
 def _check_database_url(url: str) -> str:
-    if not url.startswith("sqlite+aiosqlite:////"):
+    """The address as the code uses it. No fault names any part of it: in one that is cut wrongly, that may be the password."""
+    if url.startswith("sqlite+aiosqlite:////"):
+        return url
+    if not url.startswith(("postgresql://", "postgresql+asyncpg://")):
         raise ValueError("not a database that this version can use")
-    return url
+    try:
+        parts = urlsplit(url)
+        whole = bool(parts.hostname) and parts.port != 0 and "/" not in parts.path.removeprefix("/")
+        whole = whole and len(parts.path) > 1 and not parts.fragment and parts.netloc.count("@") < 2
+    except ValueError:  # a port that is no number, half an address of IPv6
+        whole = False
+    if not whole:
+        raise ValueError("not the address of a database: user, password, host, port or name cannot be told apart")
+    options = parse_qsl(parts.query, keep_blank_values=True)
+    if any(name not in ("ssl", "sslmode") or mode not in _SSL_MODES for name, mode in options):
+        raise ValueError(f"an option that is not known; the one there is is sslmode, one of {', '.join(_SSL_MODES)}")
+    query = urlencode([("ssl", mode) for _name, mode in options])  # the driver's word for it
+    return parts._replace(scheme="postgresql+asyncpg", query=query).geturl()
 
 
 def _check_networks(text: str) -> str:
@@ -85,6 +107,14 @@ class ServiceConfig(BaseSettings):
     import_networks: Annotated[str, AfterValidator(_check_networks)] | None = None
     """Networks, separated by commas, in which an imported bucket may be although they are not public. None allows this machine
     where nobody else can reach the service, and none where it has a public address."""
+
+    requests_per_second: float = Field(default=200, gt=0, le=1_000_000)
+    """How often one token may ask, and one address without a token."""
+    burst: int = Field(default=400, ge=1, le=1_000_000)
+    """How many requests one of them may make at once."""
+    audit_days: int = Field(default=365, ge=1, le=36_500)
+    """How long the audit log goes back."""
+    log_level: Literal["info", "debug"] = "info"
 
     @property
     def database(self) -> str:

@@ -6,7 +6,10 @@
     ├── Forbidden              403  known, and not allowed
     ├── NotFound               404  not there, or not to be seen by the one who asks
     ├── Conflict               409  a name that is taken
-    │   └── BucketNotEmpty     409  deleting a bucket that holds blobs
+    │   ├── BucketNotEmpty     409  deleting a bucket that holds blobs
+    │   └── RequestUnderWay    409  the first request with an Idempotency-Key is not answered yet
+    ├── KeyReused              422  an Idempotency-Key that came with another request before
+    ├── TooManyRequests        429  more than one caller may send in this time
     ├── ProviderUnavailable    503  the storage behind us does not answer; try again
     └── SecretsUnavailable     503  the key that sealed a secret in the database is not here
     ConfigError                     the service cannot start like this (exit 2)
@@ -19,6 +22,8 @@ class ServiceError(Exception):
     """The root of everything that a caller is told."""
 
     status = 500
+    retry_after_seconds: int | None = None
+    """After which the same call may work; None where time alone changes nothing."""
 
 
 class InvalidRequest(ServiceError):
@@ -53,6 +58,24 @@ class Conflict(ServiceError):
 
 class BucketNotEmpty(Conflict):
     """Only an empty bucket can be deleted."""
+
+
+class RequestUnderWay(Conflict):
+    """The same request is being worked on; its answer can be had when it is done."""
+
+    retry_after_seconds = 1
+
+
+class KeyReused(ServiceError):
+    """An Idempotency-Key stands for one request, and this is another."""
+
+    status = 422
+
+
+class TooManyRequests(ServiceError):
+    """Who calls has sent too much in a short time; others are not concerned."""
+
+    status = 429
 
 
 class ProviderUnavailable(ServiceError):

@@ -26,6 +26,73 @@ class RowState(enum.StrEnum):
     DELETING = "deleting"
 
 
+class Role(enum.IntEnum):
+    """What a user may do with a bucket, each including what comes before it. On the wire: the name in lower case."""
+
+    NONE = 0
+    """Not even know that it is there."""
+    READER = 1
+    """Read and list blobs."""
+    WRITER = 2
+    """Write and delete blobs; in a project also make buckets."""
+    MANAGER = 3
+    """Delete the bucket, make it public, share it."""
+
+
+class TokenScope(enum.IntEnum):
+    """How far a token goes, whatever its user may. On the wire: the name in lower case."""
+
+    READ = 1
+    WRITE = 2
+    MANAGE = 3
+    ALL = 4
+    """Also administer, where the user may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls, and with which token."""
+
+    user: str
+    is_admin: bool = False
+    """May administer, as far as the token goes."""
+    scope: TokenScope = TokenScope.ALL
+    token_id: str = ""
+
+    def limited(self, role: Role) -> Role:
+        """The role, as far as the token goes."""
+        return Role(min(role, self.scope, Role.MANAGER))
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Somebody who may have tokens."""
+
+    name: str
+    is_admin: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A project of an org. Every user has one more, of their own name and of no org, which is nowhere written down."""
+
+    org_name: str
+    name: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A role that a user was given: on a bucket, on all of a project, or on all of an org."""
+
+    user: str
+    role: Role
+    org_name: str | None
+    project_name: str | None = None
+    bucket_id: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Bucket:
     """A bucket as the database has it."""
@@ -81,11 +148,12 @@ class Token:
     created_at: datetime
     expires_at: datetime
     revoked_at: datetime | None = None
+    scope: TokenScope = TokenScope.ALL
 
 
-def new_bucket_id() -> str:
-    """An id that no bucket has had."""
-    return f"bucket-{uuid.uuid4()}"
+def new_bucket_id(operation: str | None = None) -> str:
+    """An id that no bucket has had; for one operation, however often it is tried, always the same."""
+    return f"bucket-{operation or uuid.uuid4()}"
 
 
 def provider_name_for(bucket_id: str) -> str:
@@ -93,9 +161,9 @@ def provider_name_for(bucket_id: str) -> str:
     return "nb-" + bucket_id.removeprefix("bucket-").replace("-", "")
 
 
-def new_credentials_id() -> str:
-    """An id that no credentials have had."""
-    return f"bucket-credentials-{uuid.uuid4()}"
+def new_credentials_id(operation: str | None = None) -> str:
+    """An id that no credentials have had; for one operation, however often it is tried, always the same."""
+    return f"bucket-credentials-{operation or uuid.uuid4()}"
 
 
 def principal_for(credentials_id: str) -> str:
@@ -137,6 +205,19 @@ def check_user_name(name: str) -> None:
     if not USER_NAME.fullmatch(name):
         raise InvalidRequest(
             f"{name[:80]!r} cannot be the name of a user: use 1 to 63 characters, a letter or a digit first,"
+            " then letters, digits, '.', '_' and '-'"
+        )
+
+
+def check_project_name(name: str, what: str) -> None:
+    """Refuse what cannot name `what`, an org or a project.
+
+    Raises:
+        InvalidRequest: it breaks the rule for names, or means that there is none.
+    """
+    if not USER_NAME.fullmatch(name) or name == NO_ORG:
+        raise InvalidRequest(
+            f"{name[:80]!r} cannot be the name of {what}: use 1 to 63 characters, a letter or a digit first,"
             " then letters, digits, '.', '_' and '-'"
         )
 

@@ -3,12 +3,14 @@
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, field_serializer
 
-from neuro_buckets.models import NO_ORG, Bucket
+from neuro_buckets.models import NO_ORG, Bucket, Project, Role, Share, Token, User
 
 SIGNED_URL_MAX_SECONDS = 604_800
+TOKEN_MAX_SECONDS = 10 * 366 * 86_400
 MOST_BUCKETS = 1000
 """In one set of persistent credentials, before the provider is asked how many it takes."""
 
@@ -76,6 +78,37 @@ class CredentialsCreate(_In):
     read_only: StrictBool = False
 
 
+class ShareIn(_In):
+    """The role to give."""
+
+    role: Literal["reader", "writer", "manager"]
+
+    def as_role(self) -> Role:
+        """The role of this name."""
+        return Role[self.role.upper()]
+
+
+class UserIn(_In):
+    """What is to be known of a user."""
+
+    is_admin: StrictBool = False
+
+
+class NameIn(_In):
+    """What something is to be called."""
+
+    name: str
+
+
+class TokenCreate(_In):
+    """A token to issue."""
+
+    user: str
+    expires_in_sec: StrictInt = Field(default=30 * 86400, ge=60, le=TOKEN_MAX_SECONDS)
+    label: str = Field(default="", max_length=64)
+    scope: Literal["read", "write", "manage", "all"] = "all"
+
+
 class SignUrl(_In):
     """The blob to make a signed URL for."""
 
@@ -128,6 +161,75 @@ class CredentialsOut(_Out):
     provider: str
     read_only: bool
     credentials: Mapping[str, str] = Field(repr=False)
+
+
+class ShareOut(_Out):
+    """A role that a user was given, on what was asked about."""
+
+    user: str
+    role: str
+
+    @classmethod
+    def of(cls, share: Share) -> "ShareOut":
+        """The share."""
+        return cls(user=share.user, role=share.role.name.lower())
+
+
+class UserOut(_Out):
+    """A user."""
+
+    name: str
+    is_admin: bool
+    created_at: datetime
+
+    @classmethod
+    def of(cls, user: User) -> "UserOut":
+        """The user."""
+        return cls(name=user.name, is_admin=user.is_admin, created_at=user.created_at)
+
+
+class ProjectNameOut(_Out):
+    """A project of an org."""
+
+    org_name: str
+    name: str
+    created_at: datetime
+
+    @classmethod
+    def of(cls, project: Project) -> "ProjectNameOut":
+        """The project."""
+        return cls(org_name=project.org_name, name=project.name, created_at=project.created_at)
+
+
+class TokenOut(_Out):
+    """What is known of a token; never the token itself."""
+
+    id: str
+    user: str
+    label: str
+    scope: str
+    created_at: datetime
+    expires_at: datetime
+    revoked_at: datetime | None
+
+    @classmethod
+    def of(cls, token: Token) -> "TokenOut":
+        """The token's row."""
+        return cls(
+            id=token.id,
+            user=token.user,
+            label=token.label,
+            scope=token.scope.name.lower(),
+            created_at=token.created_at,
+            expires_at=token.expires_at,
+            revoked_at=token.revoked_at,
+        )
+
+
+class TokenCreatedOut(TokenOut):
+    """A token, this once."""
+
+    token: str = Field(repr=False)
 
 
 class PersistentCredentialsOut(_Out):

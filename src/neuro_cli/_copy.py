@@ -26,6 +26,7 @@ from neuro_sdk import (
 
 from . import _address, _output
 from ._address import Address
+from ._choice import Choice
 from ._count import counted
 from ._errors import advise
 from ._match import matches
@@ -44,10 +45,13 @@ class Copy:
     client: Client
     dest: Address
     progress: TransferProgress
+    choice: Choice
     recursive: bool
     update: bool
     continue_: bool
     globbing: bool
+    as_named: bool
+    """The destination is the name to copy to, whatever is there."""
     _into: bool = False
     _taken: set[str] = field(default_factory=set)
 
@@ -66,7 +70,8 @@ class Copy:
             if not self._into and await self._are_several(sources):
                 error = click.UsageError(f"several sources need a directory to go to, and {self.dest.text} is none")
                 raise advise(error, f"{self.dest.text}/")
-            async with counted(self.client, sources, self.progress, enabled=not (self.update or self.continue_)):
+            all_is_moved = not (self.update or self.continue_ or self.choice.rules)
+            async with counted(self.client, sources, self.progress, enabled=all_is_moved):
                 await for_each(sources, self._copy, at_once=AT_ONCE)
         self.progress.raise_for_failures()
 
@@ -96,7 +101,14 @@ class Copy:
             await self.client.buckets.upload_file(source.url, target, update=self.update, progress=self.progress)
         elif self.recursive:
             with self._told():
-                await self.client.buckets.upload_dir(source.url, target, update=self.update, progress=self.progress)
+                await self.client.buckets.upload_dir(
+                    source.url,
+                    target,
+                    update=self.update,
+                    filter=self.choice.wanted,
+                    ignore_file_names=self.choice.ignore_files,
+                    progress=self.progress,
+                )
         else:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), source.text)
 
@@ -113,7 +125,12 @@ class Copy:
         if is_folder:
             with self._told():
                 await self.client.buckets.download_dir(
-                    source, target, update=self.update, continue_=self.continue_, progress=self.progress
+                    source,
+                    target,
+                    update=self.update,
+                    continue_=self.continue_,
+                    filter=self.choice.wanted,
+                    progress=self.progress,
                 )
         else:
             await self.client.buckets.download_file(
@@ -145,6 +162,8 @@ class Copy:
         return self.globbing and source.is_pattern
 
     async def _is_directory(self) -> bool:
+        if self.as_named:
+            return False
         if self.dest.path is None:
             return await self.client.buckets.blob_is_dir(self.dest.url)
         if self.dest.ends_in_slash:  # whoever types that wants one

@@ -16,6 +16,7 @@ PLUGINS = "neuro.commands"
 _SERVICE = {
     "up": "Run the service with its storage engine on this machine.",
     "token": "Make and revoke the tokens that users log in with.",
+    "key": "The key that seals secrets in the service's database.",
 }
 """What the service package adds, known here so that listing it does not import it."""
 

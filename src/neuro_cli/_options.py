@@ -8,4 +8,6 @@ owner = click.option(
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 quiet = click.option("-q", "--quiet", is_flag=True, help="Tell of errors only.")
-no_glob = click.option("--no-glob", is_flag=True, help="Take *, ? and [ in the addresses of blobs as they are.")
+globbing = click.option(
+    "--glob/--no-glob", "globbing", default=True, help="Whether *, ? and [ in the addresses of blobs are wildcards."
+)

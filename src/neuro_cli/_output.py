@@ -8,9 +8,9 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-JsonValue = str | int | bool | None
+JsonValue = str | int | bool | None | Sequence["JsonValue"] | Mapping[str, "JsonValue"]
 
 
 class OutputClosedError(Exception):

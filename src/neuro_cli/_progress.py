@@ -101,6 +101,19 @@ class Lines:
         """Nothing is drawn."""
 
 
+class AtTheEnd:
+    """Nothing but the last line."""
+
+    every = float("inf")
+    wants_total = False
+
+    def show(self, tally: Tally) -> None:
+        """Never called."""
+
+    def close(self) -> None:
+        """Nothing is drawn."""
+
+
 class _Shown:
     """What following a transfer and following a removal have in common."""
 
@@ -182,19 +195,35 @@ class TransferProgress(_Shown, AbstractRecursiveFileProgress):
 
 
 class DeleteProgress(_Shown, AbstractDeleteProgress):
-    """Follows a removal."""
+    """Follows a removal; with `each` it tells of everything that is gone."""
+
+    def __init__(
+        self,
+        done_word: str,
+        noun: str,
+        display: Display | None,
+        clock: Clock = time.monotonic,
+        *,
+        each: bool = False,
+    ) -> None:
+        super().__init__(done_word, noun, display, clock)
+        self._each = each
 
     def delete(self, data: StorageProgressDelete) -> None:
         """One is gone; only blobs are counted, a folder is no thing of its own."""
         if not data.is_dir:
             self.tally.objects += 1
+        if self._each:
+            _output.note(f"removed {data.uri}")
         self._tick()
 
 
-def display(*, quiet: bool) -> Display | None:
-    """Where to show progress: nowhere, as bars, or as lines."""
+def display(*, quiet: bool, progress: bool | None = None) -> Display | None:
+    """Where to show progress: nowhere, at the end, as bars, or as lines; `progress` is what the user said, if anything."""
     if quiet:
         return None
+    if progress is False:
+        return AtTheEnd()
     if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
         from ._bars import Bars
 

@@ -1,8 +1,9 @@
-"""How a bucket and a listing's entry look, as text and as JSON. The keys of the JSON stay as they are."""
+"""How a bucket, a listing's entry and credentials look, as text and as JSON. The keys of the JSON stay as they are."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
-from neuro_sdk import Bucket, BucketEntry
+from neuro_sdk import Bucket, BucketEntry, PersistentBucketCredentials
 
 from . import _address, _format
 from ._address import Reader
@@ -73,6 +74,52 @@ def entry_json(reader: Reader, entry: BucketEntry) -> dict[str, JsonValue]:
         "address": _address.shown(reader, entry.bucket, entry.key),
         "uri": str(entry.uri),
     }
+
+
+def credentials_json(found: PersistentBucketCredentials, *, secrets: bool) -> dict[str, JsonValue]:
+    """Everything about persistent credentials; `secrets`: what opens the buckets too."""
+    rows: list[JsonValue] = [
+        {
+            "bucket": one.bucket_id,
+            "provider": one.provider.value,
+            **({"credentials": dict(one.credentials)} if secrets else {}),
+        }
+        for one in found.credentials
+    ]
+    return {
+        "id": found.id,
+        "name": found.name,
+        "owner": found.owner,
+        "cluster_name": found.cluster_name,
+        "read_only": found.read_only,
+        "buckets": rows,
+    }
+
+
+def credentials_lines(found: PersistentBucketCredentials) -> list[str]:
+    """Everything about persistent credentials, secrets too, for people."""
+    head = [("Id", found.id), ("Name", found.name or ""), ("Read-only", _yes(found.read_only))]
+    lines = _format.facts([(name, value) for name, value in head if value])
+    for one in found.credentials:
+        facts = _format.facts([("provider", one.provider.value), *sorted(one.credentials.items())])
+        lines += [f"Credentials for bucket {one.bucket_id}:", *(f"  {line}" for line in facts)]
+    return lines
+
+
+def credentials_table(rows: list[PersistentBucketCredentials], names: Mapping[str, str]) -> list[str]:
+    """One line each under a header, in the order of their ids; buckets by the names that are known."""
+    return _format.table(
+        ["Id", "Name", "Buckets", "Read-only"],
+        [
+            [
+                row.id,
+                row.name or "",
+                ", ".join(names.get(one.bucket_id, one.bucket_id) for one in row.credentials),
+                _yes(row.read_only),
+            ]
+            for row in sorted(rows, key=lambda row: row.id)
+        ],
+    )
 
 
 def long_line(kind: str, size: str, moment: datetime | None, address: str) -> str:

@@ -34,6 +34,8 @@ from ._models import (
     Bucket,
     BucketCredentials,
     BucketEntry,
+    BucketRole,
+    BucketShare,
     BucketUsage,
     PersistentBucketCredentials,
 )
@@ -69,6 +71,8 @@ __all__ = [
     "BucketCredentials",
     "BucketEntry",
     "BucketNotFound",
+    "BucketRole",
+    "BucketShare",
     "BucketUsage",
     "Buckets",
     "Client",

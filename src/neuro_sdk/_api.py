@@ -26,7 +26,7 @@ from ._errors import (
     ServerTimeout,
 )
 from ._http import HttpClient, Origin, RetryPolicy, retrying, transient
-from ._models import Bucket, BucketCredentials, PersistentBucketCredentials
+from ._models import Bucket, BucketCredentials, BucketRole, BucketShare, PersistentBucketCredentials
 
 _RETRY = RetryPolicy(attempts=4)
 
@@ -138,6 +138,23 @@ class Api:
             await self._bucket_call("PATCH", cluster, id_or_name, scope, body=body, again=True), cluster.name
         )
 
+    async def list_shares(self, cluster: Cluster, id_or_name: str | None, scope: Scope) -> list[BucketShare]:
+        """Whom a bucket, or with None a project, is shared with."""
+        rows = await self._share_call("GET", cluster, id_or_name, scope, "/shares")
+        return [_wire.share(row) for row in cast("list[object]", rows)]
+
+    async def put_share(
+        self, cluster: Cluster, id_or_name: str | None, scope: Scope, user: str, role: BucketRole
+    ) -> BucketShare:
+        """Share a bucket, or with None a project."""
+        tail = f"/shares/{quote(_wire.check_name('the name of a user', user), safe='')}"
+        return _wire.share(await self._share_call("PUT", cluster, id_or_name, scope, tail, {"role": role.value}))
+
+    async def delete_share(self, cluster: Cluster, id_or_name: str | None, scope: Scope, user: str) -> None:
+        """No longer share a bucket, or with None a project."""
+        tail = f"/shares/{quote(_wire.check_name('the name of a user', user), safe='')}"
+        await self._share_call("DELETE", cluster, id_or_name, scope, tail)
+
     async def make_tmp_credentials(self, cluster: Cluster, id_or_name: str, scope: Scope) -> BucketCredentials:
         """Credentials for one bucket that end by themselves."""
         tail = "/make_tmp_credentials"
@@ -224,6 +241,20 @@ class Api:
         url = URL(f"{cluster.buckets_url}/buckets/{quote(id_or_name, safe='')}{tail}", encoded=True)
         what = f"bucket {id_or_name!r}"
         return await self._call(method, url, query=scope.query(), body=body, what=what, again=again)
+
+    async def _share_call(
+        self,
+        method: str,
+        cluster: Cluster,
+        id_or_name: str | None,
+        scope: Scope,
+        tail: str,
+        body: _wire.JSON | None = None,
+    ) -> object:
+        if id_or_name is not None:
+            return await self._bucket_call(method, cluster, id_or_name, scope, tail, body=body, again=True)
+        url = URL(f"{cluster.buckets_url}/project{tail}", encoded=True)
+        return await self._call(method, url, query=scope.query(), body=body, again=True, missing=ResourceNotFound)
 
     async def _credentials_call(self, method: str, cluster: Cluster, id_or_name: str, *, again: bool = False) -> object:
         if _wire.check_name("an id or name of persistent credentials", id_or_name) in {"", ".", ".."}:

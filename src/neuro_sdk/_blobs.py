@@ -25,12 +25,14 @@ def entry_of(bucket: Bucket, info: BlobInfo) -> BlobObject:
 async def list_blobs(
     bucket: Bucket, store: BlobStore, prefix: str, *, recursive: bool, limit: int | None
 ) -> AsyncGenerator[BucketEntry, None]:
-    """Entries whose key begins with `prefix`, page by page; of each page the common prefixes first."""
+    """Entries whose key begins with `prefix`, page by page; of each page the common prefixes first.
+
+    A limit cuts the same listing short, so it asks for the same pages.
+    """
     left = limit
     if left == 0:
         return
-    page_size = _PAGE if left is None else min(_PAGE, left)
-    async with aclosing(store.list(prefix, delimiter="" if recursive else "/", page_size=page_size)) as pages:
+    async with aclosing(store.list(prefix, delimiter="" if recursive else "/")) as pages:
         async for page in pages:
             for entry in _entries(bucket, page):
                 yield entry
@@ -125,7 +127,7 @@ class _Removal:
                         self._tell(blob.key, is_dir=False)
         self._leave_until("")
         if found and self._root:
-            self._tell(prefix, is_dir=True)
+            self._tell(self._root, is_dir=True)
         if failed:
             raise TransferError(
                 f"{len(failed)} blobs of bucket {self._bucket.name or self._bucket.id!r} were not removed:", failed
@@ -143,7 +145,7 @@ class _Removal:
 
     def _leave_until(self, folder: str) -> None:
         while self._open_dirs and not (folder and folder.startswith(self._open_dirs[-1])):
-            self._tell(self._open_dirs.pop(), is_dir=True)
+            self._tell(self._open_dirs.pop().removesuffix("/"), is_dir=True)
 
     def _tell(self, key: str, *, is_dir: bool) -> None:
         if self._progress is not None:
@@ -162,7 +164,9 @@ async def _glob(
             async for page in pages:
                 for blob in page.blobs:
                     relative = blob.key[len(prefix) :]
-                    if relative and matches(relative.removesuffix("/") if dirs_only else relative):
+                    if (relative or (prefix and len(parts) == 1)) and matches(
+                        relative.removesuffix("/") if dirs_only else relative
+                    ):
                         yield entry_of(bucket, blob)
         return
     matches = compile_part(part).fullmatch

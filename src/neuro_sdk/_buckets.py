@@ -1,6 +1,6 @@
 """`Client.buckets`: every public method, a few lines each. How anything is done stands in the rooms that these call."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 
@@ -10,7 +10,15 @@ from . import _blobs
 from ._api import Api, Cluster, Scope
 from ._config import Config
 from ._errors import ArgumentTypeError, BucketNotFound, IllegalArgumentError
-from ._models import Bucket, BucketCredentials, BucketEntry, BucketUsage, PersistentBucketCredentials
+from ._models import (
+    Bucket,
+    BucketCredentials,
+    BucketEntry,
+    BucketRole,
+    BucketShare,
+    BucketUsage,
+    PersistentBucketCredentials,
+)
 from ._opener import OpenBucket, Opener
 from ._progress import AbstractDeleteProgress, AbstractFileProgress, AbstractRecursiveFileProgress
 from ._streams import Stream
@@ -170,6 +178,66 @@ class Buckets:
         self._opener.forget(bucket)
         return bucket
 
+    async def share(
+        self,
+        bucket_id_or_name: str | None,
+        user: str,
+        role: BucketRole | str,
+        cluster_name: str | None = None,
+        bucket_owner: str | None = None,
+        *,
+        org_name: str | None = None,
+        project_name: str | None = None,
+    ) -> BucketShare:
+        """Give a user a role on a bucket, instead of any that they were given on it before.
+
+        With None for the bucket the role is on a whole project: the one of `org_name` and `project_name`, or the caller's own.
+        They reach the bucket as `blob:/owner/bucket` or by its id. Only a manager can share.
+
+        Raises:
+            ResourceNotFound: there is no such user.
+        """
+        try:
+            role = BucketRole(role)
+        except ValueError:
+            raise IllegalArgumentError(f"role is one of {', '.join(BucketRole)}, not {role!r}") from None
+        cluster = await self._api.cluster(cluster_name)
+        scope = Scope(bucket_owner, org_name, project_name)
+        return await self._api.put_share(cluster, bucket_id_or_name, scope, user, role)
+
+    async def unshare(
+        self,
+        bucket_id_or_name: str | None,
+        user: str,
+        cluster_name: str | None = None,
+        bucket_owner: str | None = None,
+        *,
+        org_name: str | None = None,
+        project_name: str | None = None,
+    ) -> None:
+        """Take away the role that a user was given on a bucket, or with None on a project, as in `share`.
+
+        Their persistent credentials lose it at once; temporary ones that they have already end with their hour.
+
+        Raises:
+            ResourceNotFound: they were given none.
+        """
+        cluster = await self._api.cluster(cluster_name)
+        await self._api.delete_share(cluster, bucket_id_or_name, Scope(bucket_owner, org_name, project_name), user)
+
+    async def shares(
+        self,
+        bucket_id_or_name: str | None,
+        cluster_name: str | None = None,
+        bucket_owner: str | None = None,
+        *,
+        org_name: str | None = None,
+        project_name: str | None = None,
+    ) -> Sequence[BucketShare]:
+        """The roles that were given on a bucket, or with None on a project, as in `share`; by user."""
+        cluster = await self._api.cluster(cluster_name)
+        return await self._api.list_shares(cluster, bucket_id_or_name, Scope(bucket_owner, org_name, project_name))
+
     async def head_blob(
         self,
         bucket_id_or_name: str,
@@ -291,7 +359,7 @@ class Buckets:
     async def upload_file(
         self, src: URL, dst: URL, *, update: bool = False, progress: AbstractFileProgress | None = None
     ) -> None:
-        """Upload one local file. With `update`, only when it is newer than the blob, of another size, or the blob is missing.
+        """Upload one local file. With `update`, only when it is newer than the blob, or the blob is missing.
 
         Raises:
             FileNotFoundError: no such file.
@@ -315,7 +383,9 @@ class Buckets:
         continue_: bool = False,
         progress: AbstractFileProgress | None = None,
     ) -> None:
-        """Download one blob; the file appears under its name when it is whole. `update` as in `upload_file`.
+        """Download one blob; the file appears under its name when it is whole.
+
+        With `update`, only when the blob is newer than the file, or the file is missing, or holds just the blob's beginning.
 
         With `continue_` an interrupted download of the very same blob (by its ETag) goes on where it was; what cannot be proven to be
         of that blob is fetched again.
@@ -384,7 +454,8 @@ class Buckets:
         Raises:
             FileNotFoundError: nothing is there.
             NotADirectoryError: `src` is a blob, or `dst` is a file.
-            TransferError: some keys have no safe place below `dst`. All others were downloaded.
+            TransferError: some keys have no safe place below `dst`, or, where its file system folds the case or form of letters, one that
+                another key has already. All others were downloaded.
         """
         from ._transfer.download import download_dir
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,9 @@ from ._errors import ArgumentTypeError, IllegalArgumentError
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec, RegexPattern
+
+
+_LAST_TABS = re.compile(r"\t(?=[ \t]*$)")  # git keeps them, pathspec cuts them off with the blanks
 
 
 class IgnoreRules:
@@ -67,8 +71,8 @@ def _read(file: Path) -> "GitIgnoreSpec | None":
         raise IllegalArgumentError(f"the ignore file {file} is not UTF-8") from error
     from pathspec import GitIgnoreSpec  # on first use: not every import of the SDK uploads a directory
 
-    lines = text.splitlines()
-    try:
-        return GitIgnoreSpec.from_lines(lines)
-    except (ValueError, re.error) as error:
-        raise IllegalArgumentError(f"{file}: a rule cannot be read as .gitignore has them ({error})") from error
+    spec = GitIgnoreSpec([])
+    for line in text.splitlines():
+        with suppress(ValueError, re.error):  # as for git, a rule that cannot be read, like a lone `!`, matches nothing
+            spec += GitIgnoreSpec.from_lines([_LAST_TABS.sub("[\t]", line)])
+    return spec

@@ -83,6 +83,28 @@ class PersistentBucketCredentials:
     credentials: Sequence[BucketCredentials] = field(repr=False)
 
 
+class BucketRole(str, enum.Enum):
+    """What somebody may do with a bucket that was shared with them; each role includes what comes before it."""
+
+    READER = "reader"
+    """Read and list blobs."""
+    WRITER = "writer"
+    """Write and delete blobs; in a project also create buckets."""
+    MANAGER = "manager"
+    """Delete the bucket, make it public, share it."""
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True)
+class BucketShare:
+    """A role that a user was given, on a bucket or on a project."""
+
+    user: str
+    role: BucketRole
+
+
 @dataclass(frozen=True)
 class BucketEntry(abc.ABC):
     """Something that a listing shows: a blob, or a common prefix that stands for many."""

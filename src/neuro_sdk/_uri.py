@@ -19,6 +19,7 @@ from yarl import URL
 
 from ._errors import ArgumentTypeError, IllegalArgumentError
 
+_NO_ORG = "NO_ORG"  # how the released SDKs write in an address that there is none
 _KEY_SAFE = "/-._~!$&'()*+,;=:@"
 _OWNER_AND_BUCKET = re.compile("[^/]+/[^/]")
 _SLASH_BEFORE_DOTS = re.compile(r"/(?=\.{1,2}(?:/|$))")
@@ -37,7 +38,7 @@ class BlobAddress:
         for name in names:
             if name is None:
                 continue
-            for head in ([f"{org}/{owner}/{name}"] if org else []) + [f"{owner}/{name}"]:
+            for head in (f"{org or _NO_ORG}/{owner}/{name}", f"{owner}/{name}"):
                 if self.path == head:
                     return ""
                 if self.path.startswith(head + "/"):

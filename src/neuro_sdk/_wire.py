@@ -18,7 +18,7 @@ from ._errors import (
     ResourceNotFound,
     ServerNotAvailable,
 )
-from ._models import Bucket, BucketCredentials, PersistentBucketCredentials
+from ._models import Bucket, BucketCredentials, BucketRole, BucketShare, PersistentBucketCredentials
 
 JSON = Mapping[str, object]
 
@@ -114,6 +114,19 @@ def credentials(row: object) -> BucketCredentials:
         raise BadGateway(  # its text could hold a secret
             f"the control plane sent credentials that cannot be read: {type(fault).__name__}"
         ) from None
+
+
+def share(row: object) -> BucketShare:
+    """A role that somebody was given.
+
+    Raises:
+        BadGateway: it lacks something.
+    """
+    values = fields(row)
+    try:
+        return BucketShare(str(values["user"]), BucketRole(values["role"]))
+    except (KeyError, ValueError) as fault:
+        raise BadGateway(f"the control plane sent a share that cannot be read: {fault!r}") from fault
 
 
 def persistent_credentials(row: object, cluster: str) -> PersistentBucketCredentials:

@@ -113,6 +113,13 @@ def test_a_usage_error_says_what_and_what_to_type(
         ("blob", "mkbucket"),
         ("blob", "cp", "blob:b/k", "."),
         ("blob", "rm", "blob:b/k"),
+        ("blob", "du", "b"),
+        ("blob", "glob", "blob:b/*"),
+        ("blob", "set-bucket-publicity", "b", "public"),
+        ("blob", "mkcredentials", "b"),
+        ("blob", "lscredentials"),
+        ("blob", "statcredentials", "c"),
+        ("blob", "rmcredentials", "c"),
     ],
 )
 def test_not_logged_in_is_exit_2_and_says_to_log_in(neuro: Program, arguments: tuple[str, ...]) -> None:

@@ -1,24 +1,27 @@
-"""kill -9, at random moments: of the program in the middle of a transfer, of the engine, of the service. Afterwards all is whole."""
+"""kill -9, at random moments: of the program in a transfer, of the engine, of the service. Afterwards all is whole."""
 
 import filecmp
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
+from yarl import URL
 
 import neuro_sdk
 from tests.cli.conftest import Running
 from tests.cli.program import Program
 
-KILLS = 5  # in each direction
+KILLS = 5  # of each of the four kinds
 SEED = random.randrange(2**32)
 MIB = 2**20
 
@@ -28,9 +31,9 @@ def source(tmp_path: Path) -> Path:
     """Many small files, and one that goes in parts."""
     root = tmp_path / "source"
     (root / "sub").mkdir(parents=True)
-    for number in range(200):
+    for number in range(100):
         (root / "sub" / f"{number}").write_bytes(os.urandom(random.randrange(20_000)))
-    (root / "large").write_bytes(os.urandom(MIB) * 150)
+    (root / "large").write_bytes(os.urandom(MIB) * 40)
     return root
 
 
@@ -54,30 +57,58 @@ def kill_after(program: Program, seconds: float, *arguments: str) -> bool:
     return False
 
 
-async def test_a_transfer_that_is_killed_and_run_again_is_whole_and_leaves_nothing(
-    running: Running, bucket: str, source: Path, tmp_path: Path
+@pytest.mark.parametrize("what", ["large", "."])
+@pytest.mark.parametrize("direction", ["up", "down"])
+async def test_transfers_that_are_killed_and_run_again_are_whole_and_leave_nothing(
+    running: Running, bucket: str, source: Path, tmp_path: Path, direction: str, what: str
 ) -> None:
-    chance, program, killed = random.Random(SEED), running.program, 0
+    chance, program = random.Random(SEED), running.program
     print(f"seed {SEED}")
-    up = ("blob", "cp", "-r", f"{source}/", f"blob:{bucket}/copy/")
-    for _ in range(KILLS):
-        killed += kill_after(program, chance.uniform(0.3, 2.5), *up)
-    done = program.run(*up)
+    copy = ("blob", "cp", "-q", "-r")
+    done = program.run(*copy, f"{source}/", f"blob:{bucket}/stored/")
     assert done.returncode == 0, done.stderr
-    assert await open_uploads(running, bucket) == []
+    s3, name = await storage(running, bucket)
+    command: tuple[str, ...]
+    seconds, killed, tries = 0.0, 0, 0
+    while killed < KILLS:
+        tries += 1
+        assert tries < 5 * KILLS, "the transfers are done before they can be killed"
+        target = tmp_path / f"target-{tries}"
+        if direction == "up":
+            stored = f"blob:{bucket}/{tries}" if what == "." else f"blob:{bucket}/{tries}/large"
+            command = (*copy, f"{source}/" if what == "." else str(source / what), stored)
+        else:
+            target.mkdir()
+            stored = f"blob:{bucket}/stored/" if what == "." else f"blob:{bucket}/stored/large"
+            more = ["--continue"] if chance.random() < 0.5 else []
+            command = (*copy, *more, stored, f"{target}/")
+        if seconds:
+            killed += kill_after(program, chance.uniform(0.2, seconds), *command)
+        began = time.monotonic()
+        done = program.run(*command)
+        assert done.returncode == 0, done.stderr
+        seconds = seconds or time.monotonic() - began  # of one that nobody disturbed
+        if direction == "up":
+            await fetch(running, f"blob:{bucket}/{tries}", target)
+            assert "Uploads" not in s3.list_multipart_uploads(Bucket=name)
+            assert list((program.home / "neuro" / "uploads").iterdir()) == []
+        if what == ".":
+            assert same(source, target)
+        else:
+            assert [path.name for path in target.iterdir()] == ["large"]
+            assert filecmp.cmp(source / "large", target / "large", shallow=False)
+        shutil.rmtree(target)
+    s3.close()
 
-    target = tmp_path / "target"
-    down = ("blob", "cp", "-r", f"blob:{bucket}/copy/", f"{target}/")
-    for _ in range(KILLS):
-        killed += kill_after(program, chance.uniform(0.3, 1.2), *down)
-    done = program.run(*down)
-    assert done.returncode == 0, done.stderr
-    assert same(source, target)
-    assert killed > KILLS / 2, "too few of the commands were killed for this to show anything"
+
+async def fetch(running: Running, address: str, target: Path) -> None:
+    """What is stored, by the SDK."""
+    async with neuro_sdk.get(url=running.url, token=running.token) as client:
+        await client.buckets.download_dir(URL(address), URL(target.as_uri()))
 
 
-async def open_uploads(running: Running, bucket: str) -> list[str]:
-    """The keys of uploads in parts that are open at the storage."""
+async def storage(running: Running, bucket: str) -> tuple[Any, str]:
+    """A client of the storage itself, and the bucket's name there."""
     async with neuro_sdk.get(url=running.url, token=running.token) as client:
         issued = (await client.buckets.request_tmp_credentials(bucket)).credentials
     s3 = boto3.client(
@@ -88,9 +119,7 @@ async def open_uploads(running: Running, bucket: str) -> list[str]:
         aws_secret_access_key=issued["secret_access_key"],
         aws_session_token=issued["session_token"],
     )
-    found = s3.list_multipart_uploads(Bucket=issued["bucket_name"]).get("Uploads", [])
-    s3.close()
-    return [upload["Key"] for upload in found]
+    return s3, issued["bucket_name"]
 
 
 @contextmanager
@@ -111,6 +140,7 @@ def service(program: Program, data: Path, port: int) -> Iterator[subprocess.Pope
 @pytest.mark.parametrize("victim", ["engine", "service"])
 def test_an_upload_outlives_a_killed_engine_and_a_killed_service(tmp_path: Path, source: Path, victim: str) -> None:
     program, data = Program(tmp_path / "user"), tmp_path / "data"
+    (source / "larger").write_bytes(os.urandom(MIB) * 150)  # so that it is under way when the blow falls
     with service(program, data, 0) as first:
         port = int(json.loads((data / "ready.json").read_text())["url"].split(":")[2].split("/")[0])
         assert program.run("blob", "mkbucket", "--name", "kept").returncode == 0

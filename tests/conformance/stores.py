@@ -335,6 +335,14 @@ class StoreSuite:
         assert await keys(store, "fo", "/") == (["fo"], ["folder1/", "folder2/"])
         assert await keys(store, "nothing") == ([], [])
 
+    @pytest.mark.parametrize("prefix", ["a//", "/a", "a/../a/", "a/./", "a\\", "//"])
+    async def test_a_prefix_is_not_taken_for_another(self, store: BlobStore, prefix: str) -> None:
+        await store.put("a/b", b"x")
+        for delimiter in ("", "/"):
+            pages = [page async for page in store.list(prefix, delimiter=delimiter)]
+            assert [blob.key for page in pages for blob in page.blobs] == []
+            assert [found for page in pages for found in page.prefixes] == []
+
     async def test_a_long_listing_has_everything_once(self, store: BlobStore) -> None:
         names = [f"{number % 7}/{number:04}" for number in range(2500)]
         await asyncio.gather(*(store.put(name, b"") for name in names))

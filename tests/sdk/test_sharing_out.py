@@ -8,10 +8,11 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError
 from mypy_boto3_s3.client import S3Client
+from yarl import URL
 
 import neuro_sdk
 from neuro_buckets.engine import Engine
-from neuro_sdk import Bucket, BucketCredentials, Client
+from neuro_sdk import Bucket, BucketCredentials, BucketRole, BucketShare, Client
 
 
 def s3_with(values: Mapping[str, str]) -> S3Client:
@@ -146,6 +147,48 @@ async def test_public_access_is_true_or_false(client: Client, bucket: Bucket, st
         await client.buckets.set_public_access(bucket.id, "yes")  # type: ignore[arg-type]
     with pytest.raises(neuro_sdk.BucketNotFound):
         await stranger.buckets.set_public_access(bucket.id, True)
+
+
+async def test_a_shared_bucket_is_used_as_far_as_the_role_goes(
+    client: Client, stranger: Client, bucket: Bucket
+) -> None:
+    await client.buckets.put_blob(bucket.id, "dir/blob", b"shared")
+    given = await client.buckets.share(bucket.id, stranger.username, BucketRole.READER)
+    assert given == BucketShare(stranger.username, BucketRole.READER)
+    assert await client.buckets.shares(bucket.id) == [given]
+    async with stranger.buckets.list_blobs(URL(f"blob:/{client.username}/{bucket.name}/dir/")) as entries:
+        assert [entry.key async for entry in entries] == ["dir/blob"]
+    async with stranger.buckets.fetch_blob(bucket.id, "dir/blob") as content:
+        assert b"".join([chunk async for chunk in content]) == b"shared"
+    assert not writes(await stranger.buckets.request_tmp_credentials(bucket.id))
+    with pytest.raises(neuro_sdk.AuthorizationError):
+        await stranger.buckets.put_blob(bucket.id, "new", b"x")
+    with pytest.raises(neuro_sdk.AuthorizationError, match="manager"):
+        await stranger.buckets.share(bucket.id, stranger.username, "writer")
+    await client.buckets.share(bucket.id, stranger.username, "writer")
+    assert writes(await stranger.buckets.request_tmp_credentials(bucket.id))
+    await client.buckets.unshare(bucket.id, stranger.username)
+    assert await client.buckets.shares(bucket.id) == []
+    with pytest.raises(neuro_sdk.BucketNotFound):
+        await stranger.buckets.get(bucket.id)
+    with pytest.raises(neuro_sdk.ResourceNotFound):
+        await client.buckets.unshare(bucket.id, stranger.username)
+
+
+async def test_a_whole_project_is_shared_at_once(client: Client, stranger: Client, bucket: Bucket) -> None:
+    await client.buckets.share(None, stranger.username, BucketRole.WRITER)
+    assert [one.user for one in await client.buckets.shares(None)] == [stranger.username]
+    assert (await stranger.buckets.get(bucket.name or "", bucket_owner=client.username)).id == bucket.id
+    await client.buckets.unshare(None, stranger.username)
+    with pytest.raises(neuro_sdk.ResourceNotFound):
+        await client.buckets.unshare(None, stranger.username)
+
+
+async def test_only_known_roles_and_users_are_taken(client: Client, bucket: Bucket) -> None:
+    with pytest.raises(neuro_sdk.IllegalArgumentError, match="reader, writer, manager"):
+        await client.buckets.share(bucket.id, "bob", "owner")
+    with pytest.raises(neuro_sdk.ResourceNotFound, match="nobody-here"):
+        await client.buckets.share(bucket.id, "nobody-here", "reader")
 
 
 @pytest.fixture

@@ -246,3 +246,9 @@ def test_a_file_whose_name_is_no_utf_8_is_found_by_its_address(tmp_path: Path) -
     (tmp_path / "a\udcff\udcfe").write_bytes(b"here")
     (found,) = tmp_path.iterdir()
     assert local_path(URL(str(file_uri(found)))).read_bytes() == b"here"
+
+
+def test_the_address_that_released_sdks_write_of_a_bucket_without_an_org_is_understood() -> None:
+    address = parse_blob(URL("blob://main/NO_ORG/alice/photos/a/b"), "main", "bob")
+    assert address.key_in(None, "alice", ("bucket-1", "photos")) == "a/b"
+    assert address.key_in("acme", "alice", ("bucket-1", "photos")) is None

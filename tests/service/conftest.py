@@ -6,11 +6,26 @@ import pytest
 
 from neuro_buckets.app import create_app
 from neuro_buckets.config import load_config
+from tests.postgres_fixture import KEPT, asyncpg_url
 from tests.service.support import FaultyProvider, Service
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of an empty database, of each kind in turn; every service that this test starts, in any process, uses it."""
+    if request.param == "sqlite":
+        directory = tmp_path / "data"
+        directory.mkdir(mode=0o700)
+        url = f"sqlite+aiosqlite:///{directory}/buckets.db"
+    else:
+        url = asyncpg_url(request.getfixturevalue("kept_postgres_url"))
+        request.getfixturevalue("postgres").empty(KEPT)
+    monkeypatch.setenv("NEURO_SERVICE_DATABASE_URL", url)
+    return url
+
+
 @pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[Service]:
+async def service(tmp_path: Path, database: str) -> AsyncIterator[Service]:
     provider = FaultyProvider()
     app = create_app(load_config(data_dir=tmp_path / "data"), provider)
     async with app.router.lifespan_context(app):

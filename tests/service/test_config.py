@@ -36,6 +36,16 @@ def test_without_settings_there_are_defaults(monkeypatch: pytest.MonkeyPatch, tm
         ("credentials_seconds", "43201", "43201"),
         ("database_url", "oracle://user:canary@host/db", "***"),
         ("database_url", "sqlite+aiosqlite:///relative.db", "***"),
+        ("database_url", "mysql://user:canary@host/db", "***"),
+        ("database_url", "postgresql+psycopg://user:canary@host/db", "***"),
+        ("database_url", "postgresql://user:canary@host", "***"),
+        ("database_url", "postgresql://user:can/canary@host/db", "***"),
+        ("database_url", "postgresql://user:12/canary@host/db", "***"),
+        ("database_url", "postgresql://user:can@canary@host/db", "***"),
+        ("database_url", "postgresql://user:can#canary@host/db", "***"),
+        ("database_url", "postgresql://user:can[canary@host/db", "***"),
+        ("database_url", "postgresql://user:can@host/db?option=canary", "***"),
+        ("database_url", "postgresql://user:can@host/db?sslmode=canary", "***"),
     ],
 )
 def test_a_bad_setting_is_told_with_its_value_and_the_remedy(
@@ -124,6 +134,20 @@ async def test_a_database_in_no_directory_is_refused(tmp_path: Path, monkeypatch
         await Repository.open(load_config().database)
 
 
-def test_the_configuration_does_not_show_a_database_url() -> None:
-    config = ServiceConfig(database_url="sqlite+aiosqlite:////canary/buckets.db")
-    assert "canary" not in repr(config)
+@pytest.mark.parametrize(
+    "url", ["sqlite+aiosqlite:////canary/buckets.db", "postgresql://user:canary@host:5432/name?sslmode=require"]
+)
+def test_the_configuration_does_not_show_a_database_url(url: str) -> None:
+    assert "canary" not in repr(ServiceConfig(database_url=url))
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [
+        ("postgresql://user:p%40ss@host:5432/name", "postgresql+asyncpg://user:p%40ss@host:5432/name"),
+        ("postgresql+asyncpg://user@[::1]/name", "postgresql+asyncpg://user@[::1]/name"),
+        ("postgresql://host/name?sslmode=verify-full", "postgresql+asyncpg://host/name?ssl=verify-full"),
+    ],
+)
+def test_the_address_of_a_server_may_be_written_as_elsewhere(given: str, used: str) -> None:
+    assert ServiceConfig(database_url=given).database == used

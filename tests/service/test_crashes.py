@@ -3,21 +3,25 @@
 import json
 import os
 import re
-import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import select, update
 
 from neuro_buckets import services
 from neuro_buckets.app import create_app
 from neuro_buckets.config import load_config
+from neuro_buckets.models import now
+from neuro_buckets.repository.database import Database
+from neuro_buckets.repository.tables import buckets, credentials, metadata
 from neuro_buckets.services.failpoints import EXIT_CODE, VARIABLE
+from tests.postgres_fixture import in_a_loop_of_its_own
 from tests.service.support import BUCKETS, CREDENTIALS, DirectoryProvider
 
 ROOT = Path(__file__).parents[2]
@@ -29,17 +33,17 @@ PUBLIC = ("public.after_mark", "public.after_provider")
 
 
 @contextmanager
-def running(directory: Path, failpoint: str = "") -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]:
+def running(
+    directory: Path, failpoint: str = "", *, interval_seconds: float = 60
+) -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]:
     """A service in a process of its own, to be killed."""
-    command = [sys.executable, "-m", "tests.service.crashing_service", str(directory)]
+    command = [sys.executable, "-m", "tests.service.crashing_service", str(directory), str(interval_seconds)]
     environment = {**os.environ, VARIABLE: failpoint}
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
-            line = ""
-            while not line.startswith("http"):  # its log, which is not configured, goes to the same place
-                line = process.stdout.readline()
-                assert line, "the service ended before it served"
+            line = process.stdout.readline()
+            assert line, "the service ended before it served"
             url, token = line.split()
             with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}) as client:
                 yield process, client
@@ -49,8 +53,15 @@ def running(directory: Path, failpoint: str = "") -> Iterator[tuple[subprocess.P
 
 @asynccontextmanager
 async def started_again(directory: Path) -> AsyncIterator[httpx.AsyncClient]:
-    """The service on the same directory, in this process."""
-    app = create_app(load_config(data_dir=directory), DirectoryProvider(directory / "provider"))
+    """The service on the same directory, in this process; where others could be at work, all leases have ended."""
+    config = load_config(data_dir=directory)
+    database = Database(config.database)
+    if database.shared:
+        async with database.write() as connection:
+            for column in (buckets.c.lease_until, buckets.c.public_lease_until, credentials.c.lease_until):
+                await connection.execute(update(column.table).where(column > now()).values({column.name: now()}))
+    await database.aclose()
+    app = create_app(config, DirectoryProvider(directory / "provider"))
     async with app.router.lifespan_context(app):
         token = await app.state.context.tokens.issue("alice", timedelta(hours=1))
         headers = {"Authorization": f"Bearer {token}"}
@@ -64,8 +75,14 @@ def at_provider(directory: Path, what: str = "provider") -> list[str]:
 
 
 def states(directory: Path, table: str = "buckets") -> list[str]:
-    with closing(sqlite3.connect(directory / "buckets.db")) as database:
-        return [state for (state,) in database.execute(f"SELECT state FROM {table}")]
+    async def read() -> list[str]:
+        database = Database(load_config(data_dir=directory).database)
+        async with database.read() as connection:
+            found = list((await connection.execute(select(metadata.tables[table].c.state))).scalars())
+        await database.aclose()
+        return found
+
+    return in_a_loop_of_its_own(read())
 
 
 def test_every_failpoint_is_tried() -> None:
@@ -77,9 +94,11 @@ def test_every_failpoint_is_tried() -> None:
         *CREATE_CREDENTIALS,
         *REMOVE_CREDENTIALS,
         *PUBLIC,
+        "idempotency.before_answer",  # in test_idempotency
     }
 
 
+@pytest.mark.usefixtures("database")
 @pytest.mark.parametrize("failpoint", CREATE)
 async def test_a_creation_that_a_crash_cut_off_is_undone(tmp_path: Path, failpoint: str) -> None:
     with running(tmp_path, failpoint) as (process, client):
@@ -94,6 +113,7 @@ async def test_a_creation_that_a_crash_cut_off_is_undone(tmp_path: Path, failpoi
         assert (await again.post(BUCKETS, json={"name": "first"})).status_code == 201
 
 
+@pytest.mark.usefixtures("database")
 @pytest.mark.parametrize("failpoint", DELETE)
 async def test_a_deletion_that_a_crash_cut_off_is_finished(tmp_path: Path, failpoint: str) -> None:
     with running(tmp_path, failpoint) as (process, client):
@@ -108,6 +128,7 @@ async def test_a_deletion_that_a_crash_cut_off_is_finished(tmp_path: Path, failp
         assert (states(tmp_path), at_provider(tmp_path)) == ([], [])
 
 
+@pytest.mark.usefixtures("database")
 @pytest.mark.parametrize("failpoint", DELETE)
 async def test_credentials_lose_a_bucket_whose_deletion_a_crash_cut_off_and_keep_the_others(
     tmp_path: Path, failpoint: str
@@ -127,6 +148,7 @@ async def test_credentials_lose_a_bucket_whose_deletion_a_crash_cut_off_and_keep
     assert granted == {both["credentials"][1]["credentials"]["bucket_name"]: "read_write"}
 
 
+@pytest.mark.usefixtures("database")
 @pytest.mark.parametrize("failpoint", CREATE_CREDENTIALS)
 async def test_credentials_whose_making_a_crash_cut_off_are_undone(tmp_path: Path, failpoint: str) -> None:
     with running(tmp_path, failpoint) as (process, client):
@@ -143,6 +165,7 @@ async def test_credentials_whose_making_a_crash_cut_off_are_undone(tmp_path: Pat
         assert made.status_code == 201
 
 
+@pytest.mark.usefixtures("database")
 @pytest.mark.parametrize("failpoint", REMOVE_CREDENTIALS)
 async def test_credentials_whose_removal_a_crash_cut_off_end(tmp_path: Path, failpoint: str) -> None:
     with running(tmp_path, failpoint) as (process, client):
@@ -157,6 +180,7 @@ async def test_credentials_whose_removal_a_crash_cut_off_end(tmp_path: Path, fai
         assert (states(tmp_path, "credentials"), at_provider(tmp_path, "principals")) == ([], [])
 
 
+@pytest.mark.usefixtures("database")
 @pytest.mark.parametrize("public", [True, False])
 @pytest.mark.parametrize("failpoint", PUBLIC)
 async def test_a_bucket_whose_publishing_a_crash_cut_off_ends_private(
@@ -177,6 +201,7 @@ async def test_a_bucket_whose_publishing_a_crash_cut_off_ends_private(
         assert len(at_provider(tmp_path, "public")) == 1
 
 
+@pytest.mark.usefixtures("database")
 async def test_what_was_acknowledged_is_there_after_a_kill(tmp_path: Path) -> None:
     with running(tmp_path) as (process, client):
         made = [client.post(BUCKETS, json={"name": f"bucket{number}"}).json() for number in range(5)]

@@ -4,8 +4,11 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import select
 
 from neuro_buckets.errors import Forbidden
+from neuro_buckets.repository.database import Database
+from neuro_buckets.repository.tables import metadata
 from tests.service.support import BUCKETS, CREDENTIALS, Service, create, error_of
 
 
@@ -165,10 +168,16 @@ async def test_a_lost_reply_leaves_no_identity_behind(service: Service, alice: h
     assert service.provider.principals == set()
 
 
-async def test_no_secret_is_in_the_database_as_it_is(service: Service, alice: httpx.AsyncClient) -> None:
+async def test_no_secret_is_in_the_database_as_it_is(
+    service: Service, alice: httpx.AsyncClient, database: str
+) -> None:
     await create(alice, "first")
     made = await make(alice, "first", name="mine")
     secret = made["credentials"][0]["credentials"]["secret_access_key"]
-    files = [path.read_bytes() for path in service.context.config.data_dir.glob("buckets.db*")]
-    assert any(made["id"].encode() in data for data in files)
-    assert not any(secret.encode() in data for data in files)
+    opened = Database(database)
+    async with opened.read() as connection:
+        tables = [str((await connection.execute(select(table))).all()) for table in metadata.sorted_tables]
+    await opened.aclose()
+    files = [str(path.read_bytes()) for path in service.context.config.data_dir.glob("buckets.db*")]
+    assert any(made["id"] in text for text in tables)
+    assert not any(secret in text for text in [*tables, *files])

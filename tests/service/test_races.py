@@ -1,17 +1,49 @@
-"""Many callers at once: one name has one winner, a cancelled caller leaves nothing half done, SQLite never says `locked`."""
+"""Many callers at once: one name has one winner, a cancelled caller leaves nothing half done, no database says `locked`."""
 
 import asyncio
+import json
+from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import pytest
 
 from neuro_buckets.errors import Conflict
-from neuro_buckets.models import Bucket, RowState, new_bucket_id, now, provider_name_for
+from neuro_buckets.models import Bucket, Role, RowState, new_bucket_id, now, provider_name_for
 from neuro_buckets.repository import Repository
-from tests.service.support import BUCKETS, Service, create, error_of, over_a_socket
+from tests.service.support import BUCKETS, Service, create, error_of
+from tests.service.test_crashes import at_provider, running
 
+CREATES = 32
+ROUNDS = 100
 WRITERS = 16
 WRITES_EACH = 25
+
+
+@dataclass
+class Caller:
+    """A connection of one's own that creates buckets. A client as users have would take longer than what it asks for."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    authorization: str
+
+    @classmethod
+    async def connect(cls, client: httpx.Client) -> "Caller":
+        reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+        return cls(reader, writer, client.headers["Authorization"])
+
+    async def create(self, name: str) -> int:
+        body = json.dumps({"name": name})
+        head = f"POST {BUCKETS} HTTP/1.1\r\nHost: service.test\r\nAuthorization: {self.authorization}\r\n"
+        self.writer.write(f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+        answer = (await self.reader.readuntil(b"\r\n\r\n")).decode().lower()
+        await self.reader.readexactly(int(answer.partition("content-length: ")[2].partition("\r\n")[0]))
+        return int(answer.split()[1])
+
+    async def aclose(self) -> None:
+        self.writer.close()
+        await self.writer.wait_closed()
 
 
 def bucket_of(owner: str, name: str | None) -> Bucket:
@@ -30,20 +62,19 @@ def bucket_of(owner: str, name: str | None) -> Bucket:
     )
 
 
-async def test_of_32_parallel_creates_of_one_name_exactly_one_wins(service: Service) -> None:
-    headers = {"Authorization": f"Bearer {await service.token('alice')}"}
-    limits = httpx.Limits(max_connections=32)
-    async with (
-        over_a_socket(service.app) as url,
-        httpx.AsyncClient(headers=headers, limits=limits, timeout=30) as client,
-    ):
-        for round_ in range(3):
-            answers = await asyncio.gather(
-                *(client.post(url + BUCKETS, json={"name": f"round{round_}"}) for _ in range(32))
-            )
-            statuses = sorted(answer.status_code for answer in answers)
-            assert statuses == [201] + [409] * 31
-    assert len(service.provider.names) == 3
+async def test_of_32_parallel_creates_of_one_name_by_two_services_exactly_one_wins(
+    tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for setting in ("REQUESTS_PER_SECOND", "BURST"):
+        monkeypatch.setenv(f"NEURO_SERVICE_{setting}", "1000000")
+    with running(tmp_path) as (_, first), running(tmp_path) as (_, second):
+        callers = [await Caller.connect((first, second)[number % 2]) for number in range(CREATES)]
+        for round_ in range(ROUNDS):
+            statuses = await asyncio.gather(*(caller.create(f"round{round_}") for caller in callers))
+            assert sorted(statuses) == [201] + [409] * (CREATES - 1)
+        for caller in callers:
+            await caller.aclose()
+    assert len(at_provider(tmp_path)) == ROUNDS
 
 
 async def test_of_8_parallel_deletes_exactly_one_deletes(service: Service, alice: httpx.AsyncClient) -> None:
@@ -53,10 +84,9 @@ async def test_of_8_parallel_deletes_exactly_one_deletes(service: Service, alice
     assert service.provider.names == set()
 
 
-async def test_16_parallel_writers_never_meet_a_locked_database(tmp_path_factory: pytest.TempPathFactory) -> None:
-    url = f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('data') / 'buckets.db'}"
+async def test_16_parallel_writers_never_meet_a_locked_database(database: str) -> None:
     # Two repositories: writers of one process share a pool, and a service and a command do not.
-    repositories = [await Repository.open(url), await Repository.open(url)]
+    repositories = [await Repository.open(database), await Repository.open(database)]
 
     async def write(number: int) -> None:
         rows = repositories[number % 2].buckets
@@ -65,7 +95,7 @@ async def test_16_parallel_writers_never_meet_a_locked_database(tmp_path_factory
             await rows.add(bucket)
             active = await rows.move(bucket, RowState.ACTIVE, now())
             assert active is not None
-            assert await rows.by_id(bucket.owner, bucket.id) == active
+            assert await rows.by_id(bucket.owner, bucket.id) == (active, Role.MANAGER)
 
     try:
         await asyncio.gather(*(write(number) for number in range(WRITERS)))

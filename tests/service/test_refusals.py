@@ -186,9 +186,7 @@ async def test_a_path_that_is_no_endpoint_is_not_found(alice: httpx.AsyncClient,
         ("GET", "/api/v1/buckets", 404),
     ],
 )
-async def test_what_is_not_there_does_not_exist(
-    alice: httpx.AsyncClient, method: str, path: str, status: int
-) -> None:
+async def test_what_is_not_there_does_not_exist(alice: httpx.AsyncClient, method: str, path: str, status: int) -> None:
     await create(alice, "first")
     answer = await alice.request(method, path, json={})
     assert error_of(answer)[0] == status

@@ -16,6 +16,7 @@ ABSENT_ID = "bucket-00000000-0000-4000-8000-000000000000"
 BODIES: dict[str, dict[str, object]] = {
     f"{BUCKETS}/{{id_or_name}}/sign_blob_url": {"key": "key", "expires_in_sec": 60},
     f"{BUCKETS}/{{id_or_name}}": {"public": True},
+    f"{BUCKETS}/{{id_or_name}}/shares/{{with_user}}": {"role": "reader"},
 }
 # The routes of credentials have their own tests, in test_persistent.
 WITHOUT_A_BUCKET = {
@@ -54,8 +55,8 @@ def request_of(method: str, path: str, bucket: str, name: str, scope: dict[str, 
     params: dict[str, str] = scope
     if path.endswith("/find/by_path"):
         params = {"path": f"{scope.get('owner') or scope.get('project_name') or 'alice'}/{bucket}/key"}
-    url = path.replace("{id_or_name}", bucket)
-    body = BODIES.get(path) if method in ("post", "patch") else None
+    url = path.replace("{id_or_name}", bucket).replace("{with_user}", "carol")
+    body = BODIES.get(path) if method in ("post", "patch", "put") else None
     return {"method": method.upper(), "url": url, "params": params, "json": body}
 
 
@@ -78,6 +79,9 @@ async def test_a_foreign_bucket_is_as_absent_by_every_route(
         assert foreign.status_code == nothing.status_code == 404, scope
         assert foreign.text.replace(bucket[by], absent) == nothing.text, "the two cannot be told apart"
     # ... and for its owner every one of them is allowed.
+    await service.token("carol")
+    if path.endswith("/shares/{with_user}"):
+        await alice.put(f"{BUCKETS}/first/shares/carol", json={"role": "writer"})
     allowed = await alice.request(**request_of(method, path, bucket[by], "first", {}))
     assert allowed.status_code in (200, 204)
     assert len(service.provider.names) == (0 if method == "delete" else 1)

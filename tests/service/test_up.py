@@ -156,6 +156,17 @@ def test_temporary_credentials_move_blobs_of_their_bucket_and_of_no_other(runnin
         store.close()
 
 
+def test_an_answer_on_an_open_connection_does_not_wait_for_an_ack(running: Up) -> None:
+    with running.client() as client:
+        client.get("/ping")
+        taken = []
+        for _ in range(10):
+            begun = time.perf_counter()
+            assert client.get("/ping").text == "Pong"
+            taken.append(time.perf_counter() - begun)
+    assert min(taken) < 0.03, "each answer waits 40 ms: is TCP_NODELAY set on the listening socket?"
+
+
 def test_a_second_up_on_the_directory_says_who_holds_it_and_disturbs_nothing(running: Up) -> None:
     result = neuro("up", "--data", str(running.data), "--port", "0")
     assert result.returncode == 2

@@ -118,6 +118,12 @@ async def test_who_says_no_org_by_name_hears_it_by_name(alice: httpx.AsyncClient
     assert [answer["org_name"] for answer in answers] == ["NO_ORG"] * 4
 
 
+@pytest.fixture
+def seaweedfs_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service made after this says that its buckets are on SeaweedFS."""
+    monkeypatch.setattr(FaultyProvider, "kind", "seaweedfs")
+
+
 @pytest.mark.parametrize(
     ("user_agent", "told"),
     [
@@ -131,10 +137,10 @@ async def test_who_says_no_org_by_name_hears_it_by_name(alice: httpx.AsyncClient
         ("", "seaweedfs"),
     ],
 )
+@pytest.mark.usefixtures("seaweedfs_kind")
 async def test_clients_that_never_heard_of_seaweedfs_hear_minio(
-    service: Service, alice: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, user_agent: str, told: str
+    alice: httpx.AsyncClient, user_agent: str, told: str
 ) -> None:
-    monkeypatch.setattr(service.provider, "kind", "seaweedfs")
     alice.headers["User-Agent"] = user_agent
     bucket = await create(alice, "first")
     ndjson = (await alice.get(BUCKETS, headers={"Accept": "application/x-ndjson"})).text

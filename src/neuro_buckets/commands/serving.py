@@ -25,6 +25,7 @@ from neuro_buckets.providers.seaweed_iam import IamEndpoint
 from neuro_buckets.providers.seaweedfs import SeaweedProvider
 from neuro_buckets.routes.context import Context
 from neuro_buckets.routes.service import HEALTH_PATH
+from neuro_buckets.services.sealing import open_sealed
 
 TOKEN_LABEL = "neuro up"  # noqa: S105 - a label
 TOKEN_LIFETIME = timedelta(days=3650)  # it opens nothing that the reader of its file could not open anyway
@@ -40,7 +41,7 @@ async def serve(config: ServiceConfig, listener: socket.socket) -> None:
     """
     ready_file = config.data_dir / "ready.json"
     ready_file.unlink(missing_ok=True)  # of a run that was killed
-    async with open_tokens(config):
+    async with open_tokens(config), open_sealed(config):
         pass  # a database or a key that cannot be used is told at once, before the engine is started
     async with Engine(config.data_dir / "engine") as engine:
         app = create_app(config, provider_over(engine))
@@ -109,8 +110,9 @@ def _check_health(host: str, port: int) -> None:
 
 
 async def _write_ready(file: Path, context: Context, url: str, user: str) -> None:
-    """Tell others on this machine that all answers, and how to log in."""
+    """Tell others on this machine that all answers, and how to log in. Who can read the file can administer."""
     token = await _keep_token(context, user)
+    await context.people.put_user(user, is_admin=True)
     ready = {"url": url, "token": token, "user": user, "cluster": context.config.cluster_name}
     write_private(file, json.dumps(ready, indent=2).encode())
 
@@ -120,7 +122,7 @@ async def _keep_token(context: Context, user: str) -> str:
     file = context.config.data_dir / "up.token"
     try:
         token = file.read_text(encoding="ascii")
-        if await context.tokens.authenticate(token) == user:
+        if (await context.tokens.authenticate(token)).user == user:
             return token
     except (OSError, UnicodeDecodeError, Unauthenticated):
         pass  # none yet, or none that can be used: it is replaced

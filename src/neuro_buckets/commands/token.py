@@ -11,16 +11,17 @@ from typing import TypeVar
 import click
 
 from neuro_buckets.auth import Tokens, open_tokens
+from neuro_buckets.commands.local import data_option, show_table
 from neuro_buckets.commands.refused import clear_errors
 from neuro_buckets.config import load_config
-from neuro_buckets.models import Token
+from neuro_buckets.models import Token, TokenScope
 
 T = TypeVar("T")
 
 _LIFETIME = re.compile(
     r"(?:(?P<days>\d{1,4})d)?(?:(?P<hours>\d{1,5})h)?(?:(?P<minutes>\d{1,6})m)?(?:(?P<seconds>\d{1,8})s)?"
 )
-_COLUMNS = ("id", "user", "created", "expires", "revoked")
+_COLUMNS = ("id", "user", "scope", "created", "expires", "revoked")
 
 
 class _Lifetime(click.ParamType[timedelta]):
@@ -40,13 +41,6 @@ class _Lifetime(click.ParamType[timedelta]):
         return lifetime
 
 
-_data_option = click.option(
-    "--data",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="The service's data directory. [default: $NEURO_DATA, else ~/.local/share/neuro-buckets]",
-)
-
-
 @click.group()
 def token() -> None:
     """Make and revoke the tokens that users log in with."""
@@ -54,15 +48,24 @@ def token() -> None:
 
 @token.command()
 @click.argument("user")
-@_data_option
+@data_option
 @click.option("--expires", type=_Lifetime(), default="30d", show_default=True, help="How long the token is good for.")
-def create(user: str, data: Path | None, expires: timedelta) -> None:
+@click.option(
+    "--scope",
+    type=click.Choice([scope.name.lower() for scope in TokenScope]),
+    default=TokenScope.ALL.name.lower(),
+    show_default=True,
+    help="How far it goes: read blobs, write them, manage buckets, or all that USER may.",
+)
+@click.option("--label", default="", help="What it is for.")
+def create(user: str, data: Path | None, expires: timedelta, scope: str, label: str) -> None:
     """Make a token for USER and print it; it is shown this once."""
-    click.echo(_with_tokens(data, lambda tokens: tokens.issue(user, expires)))
+    wanted = TokenScope[scope.upper()]
+    click.echo(_with_tokens(data, lambda tokens: tokens.issue(user, expires, label=label, scope=wanted)))
 
 
 @token.command(name="list")
-@_data_option
+@data_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 def list_(data: Path | None, as_json: bool) -> None:
     """List the tokens that were made, and whether they still hold."""
@@ -70,15 +73,12 @@ def list_(data: Path | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
-    table = [_COLUMNS, *(tuple(row[column] or "-" for column in _COLUMNS) for row in rows)]
-    widths = [max(len(line[place]) for line in table) for place in range(len(_COLUMNS))]
-    for line in table:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    show_table(_COLUMNS, rows)
 
 
 @token.command()
 @click.argument("token_id", metavar="ID")
-@_data_option
+@data_option
 def revoke(token_id: str, data: Path | None) -> None:
     """End the token with this ID now, also in a service that runs."""
     _with_tokens(data, lambda tokens: tokens.revoke(token_id))
@@ -98,6 +98,7 @@ def _row(known: Token) -> dict[str, str | None]:
         "id": known.id,
         "user": known.user,
         "label": known.label,
+        "scope": known.scope.name.lower(),
         "created": _time(known.created_at),
         "expires": _time(known.expires_at),
         "revoked": None if known.revoked_at is None else _time(known.revoked_at),

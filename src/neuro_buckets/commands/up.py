@@ -76,7 +76,7 @@ def _give_up() -> None:
 async def _run(config: ServiceConfig) -> None:
     make_data_directory(config.data_dir)
     with _held(config.data_dir), _listening(config) as listener:
-        configure_logging(config.data_dir / "service.log")
+        configure_logging(config.data_dir / "service.log", config.log_level)
         # Only now: this imports all of the service, and what is wrong with the configuration should be told before.
         from neuro_buckets.commands.serving import serve
 
@@ -105,6 +105,8 @@ def _listening(config: ServiceConfig) -> Iterator[socket.socket]:
             " stop the program that does, or choose another with --port (0 takes any that is free)"
         ) from error
     with listener:
+        # asyncio does it only where a socket names its protocol, which this one does not: each answer would wait 40 ms for an ACK.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
         yield listener
 
 

@@ -1,4 +1,4 @@
-"""The rows of buckets. Callers' look-ups go through the owner, so that nobody else's bucket is loaded by mistake; moves
+"""The rows of buckets. Callers' look-ups go through the caller's role, so that nothing is loaded that they may not see; moves
 between states name the lease that they hold, so that whoever lost it changes nothing.
 """
 
@@ -11,11 +11,13 @@ from sqlalchemy import ColumnElement, Select, delete, insert, select, tuple_, up
 from sqlalchemy.exc import IntegrityError
 
 from neuro_buckets.errors import Conflict
-from neuro_buckets.models import Bucket, RowState
+from neuro_buckets.models import Bucket, Role, RowState
+from neuro_buckets.repository.access import role_of, visible_to
 from neuro_buckets.repository.database import Database
-from neuro_buckets.repository.tables import buckets
+from neuro_buckets.repository.tables import buckets, shares
 
 PAGE_ROWS = 500
+_ACTIVE = buckets.c.state == RowState.ACTIVE
 
 
 class BucketRows:
@@ -24,27 +26,30 @@ class BucketRows:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def by_id(self, owner: str, bucket_id: str) -> Bucket | None:
-        """The owner's active bucket of this id."""
-        return await self._one(_visible_to(owner), buckets.c.id == bucket_id)
+    async def by_id(self, user: str, bucket_id: str) -> tuple[Bucket, Role] | None:
+        """The active bucket of this id, if the user has a role on it, and which."""
+        return await self._seen(user, buckets.c.id == bucket_id)
 
-    async def by_name(self, owner: str, org_name: str | None, project_name: str, name: str) -> Bucket | None:
-        """The owner's active bucket of this name in this project."""
-        return await self._one(
-            _visible_to(owner),
+    async def by_name(
+        self, user: str, org_name: str | None, project_name: str, name: str
+    ) -> tuple[Bucket, Role] | None:
+        """The active bucket of this name in this project, if the user has a role on it, and which."""
+        return await self._seen(
+            user,
             buckets.c.org_name == (org_name or ""),
             buckets.c.project_name == project_name,
             buckets.c.name == name,
         )
 
     async def pages(
-        self, owner: str, *, org_name: str | None = None, project_name: str | None = None
+        self, user: str, *, org_name: str | None = None, project_name: str | None = None
     ) -> AsyncIterator[list[Bucket]]:
-        """The owner's active buckets, oldest first, a page at a time; no connection is held between two pages.
+        """The active buckets that the user has a role on, oldest first, a page at a time; no connection is held between two pages.
 
-        Without a project all of the owner's are meant, with one those of this project and org.
+        Without a project all are meant, with one those of this project and org.
         """
-        query = select(buckets).where(_visible_to(owner)).order_by(buckets.c.created_at, buckets.c.id).limit(PAGE_ROWS)
+        query = select(buckets).where(_ACTIVE, visible_to(user)).order_by(buckets.c.created_at, buckets.c.id)
+        query = query.limit(PAGE_ROWS)
         if project_name is not None:
             query = query.where(buckets.c.project_name == project_name)
         if project_name is not None or org_name is not None:
@@ -81,9 +86,11 @@ class BucketRows:
         return replace(bucket, state=state, lease_until=lease_until) if moved.rowcount == 1 else None
 
     async def remove(self, bucket: Bucket) -> bool:
-        """Remove the row; False if somebody else has moved it since."""
+        """Remove the row, and whom it was shared with; False if somebody else has moved it since."""
         async with self._database.write() as connection:
             removed = await connection.execute(delete(buckets).where(_as_seen(bucket)))
+            if removed.rowcount == 1:
+                await connection.execute(delete(shares).where(shares.c.bucket_id == bucket.id))
         return removed.rowcount == 1
 
     async def unsettled(self, *, lease_ended_by: datetime | None) -> list[Bucket]:
@@ -94,9 +101,8 @@ class BucketRows:
         return await self._many(query.limit(PAGE_ROWS))
 
     async def unsettled_name(self, bucket: Bucket, *, lease_ended_by: datetime) -> Bucket | None:
-        """The abandoned bucket that keeps the owner from reserving this one's name."""
+        """The abandoned bucket that keeps this one's name from being reserved."""
         return await self._one(
-            buckets.c.owner == bucket.owner,
             buckets.c.state != RowState.ACTIVE,
             buckets.c.lease_until <= lease_ended_by,
             buckets.c.org_name == (bucket.org_name or ""),
@@ -126,6 +132,16 @@ class BucketRows:
             query = query.where(buckets.c.public_lease_until <= lease_ended_by)
         return await self._many(query.limit(PAGE_ROWS))
 
+    async def _seen(self, user: str, *conditions: ColumnElement[bool]) -> tuple[Bucket, Role] | None:
+        query = select(buckets, role_of(user).label("role")).where(_ACTIVE, *conditions)
+        async with self._database.read() as connection:
+            row = (await connection.execute(query)).mappings().one_or_none()
+        if row is None or row["role"] == Role.NONE:
+            return None
+        values = dict(row)
+        role = Role(values.pop("role"))
+        return bucket_of(values), role
+
     async def _one(self, *conditions: ColumnElement[bool]) -> Bucket | None:
         async with self._database.read() as connection:
             row = (await connection.execute(select(buckets).where(*conditions))).mappings().one_or_none()
@@ -134,10 +150,6 @@ class BucketRows:
     async def _many(self, query: Select[tuple[Any, ...]]) -> list[Bucket]:
         async with self._database.read() as connection:
             return [bucket_of(row) for row in (await connection.execute(query)).mappings()]
-
-
-def _visible_to(owner: str) -> ColumnElement[bool]:
-    return (buckets.c.owner == owner) & (buckets.c.state == RowState.ACTIVE)
 
 
 def _as_seen(bucket: Bucket) -> ColumnElement[bool]:

@@ -5,11 +5,12 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, Select, delete, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, RowMapping, Select, case, delete, func, insert, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from neuro_buckets.errors import Conflict, NotFound
-from neuro_buckets.models import Bucket, PersistentCredentials, RowState
+from neuro_buckets.models import Bucket, PersistentCredentials, Role, RowState
+from neuro_buckets.repository.access import role_of
 from neuro_buckets.repository.buckets import PAGE_ROWS, bucket_of
 from neuro_buckets.repository.database import Database
 from neuro_buckets.repository.tables import buckets, credentials, credentials_buckets
@@ -95,6 +96,27 @@ class CredentialsRows:
         """All credentials, in any state, that name this bucket."""
         links = select(credentials_buckets.c.credentials_id).where(credentials_buckets.c.bucket_id == bucket_id)
         return await self._many(select(credentials).where(credentials.c.id.in_(links)))
+
+    async def overreaching(self, user: str | None = None) -> list[tuple[PersistentCredentials, Bucket]]:
+        """A page of credentials, of one user or of all, and of a bucket each on which their owner no longer has the role for them."""
+        needed = case((credentials.c.read_only, int(Role.READER)), else_=int(Role.WRITER))
+        query = (
+            select(credentials.c.id.label("credentials_id"), buckets)
+            .select_from(credentials_buckets)
+            .join(credentials, credentials.c.id == credentials_buckets.c.credentials_id)
+            .join(buckets, buckets.c.id == credentials_buckets.c.bucket_id)
+            .where(role_of(credentials.c.owner) < needed)
+            .limit(PAGE_ROWS)
+        )
+        if user is not None:
+            query = query.where(credentials.c.owner == user)
+        async with self._database.read() as connection:
+            found = [dict(row) for row in (await connection.execute(query)).mappings()]
+        owners = await self._many(
+            select(credentials).where(credentials.c.id.in_({row["credentials_id"] for row in found}))
+        )
+        by_id = {one.id: one for one in owners}
+        return [(by_id[id_], bucket_of(row)) for row in found if (id_ := row.pop("credentials_id")) in by_id]
 
     async def unlink(self, one: PersistentCredentials, bucket_id: str) -> None:
         """Let credentials no longer name this bucket."""

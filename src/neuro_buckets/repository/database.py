@@ -1,114 +1,91 @@
-"""The connection to the database: how it is opened, and what a transaction is. Knows no table."""
+"""The connection to the database: what a transaction is, and what its failure means. Knows no table, and no dialect."""
 
 import asyncio
-import sqlite3
-import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 
-from sqlalchemy import Connection, event
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DatabaseError, IntegrityError, InterfaceError
+from sqlalchemy import make_url
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from neuro_buckets.errors import ServiceError
-
-BUSY_TIMEOUT_SECONDS = 30
-
-# FULL makes an acknowledged commit survive a power cut.
-_PRAGMAS = ("synchronous=FULL", "foreign_keys=ON")
-_WAL_PAUSE_SECONDS = 0.02
+from neuro_buckets.errors import ConfigError, ServiceError
+from neuro_buckets.repository.dialects import dialect_of, reason_of
 
 
 class RepositoryError(ServiceError):
-    """The database does not take a statement now: it is locked for too long, its disk is full, its file is gone."""
+    """The database does not take a statement now: it is not there, locked for too long, its disk is full, its file is gone."""
 
     status = 503
 
 
 class Database:
-    """A pool of connections, and the two kinds of transactions."""
+    """Pools of connections, and the kinds of transactions."""
 
     def __init__(self, url: str) -> None:
-        # hide_parameters: a failing statement is logged, its values are not.
-        self._engine = create_async_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
-        # SQLite has one writer at a time and lets the others poll; in this process they queue, which is fair.
+        self._dialect = dialect_of(url)
+        self._shown = make_url(url).render_as_string(hide_password=True)
+        # There is one writer at a time in the whole database; those of this process queue here, which is fair, and
+        # leaves the connections to those who read.
         self._turn = asyncio.Lock()
-        self._writer = self._engine.execution_options(begin="BEGIN IMMEDIATE")
-        self._file = self._engine.url.database or ""
-        event.listen(self._engine.sync_engine, "connect", _set_up_connection)
-        event.listen(self._engine.sync_engine, "begin", _begin)
 
-    async def prepare(self) -> None:
-        """What is done to the file once, before anything else. WAL lets readers go on beside the one writer.
-
-        Raises:
-            RepositoryError: the file cannot be opened or made.
-        """
-        try:
-            await asyncio.to_thread(_use_wal, self._file)
-        except sqlite3.Error as error:
-            raise RepositoryError(f"the database does not answer: {error}; try again in a moment") from error
+    @property
+    def shared(self) -> bool:
+        """Whether other services may be at work on it."""
+        return self._dialect.shared
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that only reads."""
-        async with self._transaction(self._engine) as connection:
+        """A transaction that only reads, and sees one moment."""
+        async with self._transaction(self._dialect.reader) as connection:
             yield connection
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that takes the write lock at its start: taking it later could deadlock."""
-        async with self._turn, self._transaction(self._writer) as connection:
+        """A transaction during which nobody else writes, on any machine: what it has read holds until it ends."""
+        async with self._turn, self._transaction(self._dialect.writer) as connection:
             yield connection
 
     @asynccontextmanager
+    async def migrate(self) -> AsyncIterator[AsyncConnection]:
+        """As `write`, as the first of all, and however long it takes: of several that start at once, one is here.
+
+        Raises:
+            ConfigError: the database cannot be opened or made.
+        """
+        try:
+            with self.translated():
+                await self._dialect.prepare()
+            async with self._transaction(self._dialect.migrator) as connection:
+                yield connection
+        except RepositoryError as error:
+            reason = reason_of(error.__cause__ or error, for_operator=True)
+            raise ConfigError(
+                f"database_url = {self._shown}: cannot be opened ({reason}); {self._dialect.remedy}"
+            ) from error
+
+    def session(self) -> AsyncConnection:
+        """A connection outside of the pool and of any transaction, not yet begun; for what lasts as long as a connection does."""
+        return self._dialect.sessions.connect()
+
+    @asynccontextmanager
     async def _transaction(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-        with _translated():
+        with self.translated():
             async with engine.begin() as connection:
                 yield connection
 
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Turn what the database raises into `RepositoryError`; a constraint that does not hold stays an `IntegrityError`."""
+        try:
+            yield
+        except IntegrityError:
+            raise  # the answer to a question that was asked with the statement
+        except PoolTimeoutError as error:
+            raise RepositoryError("the database is too busy; try again in a moment") from error
+        except self._dialect.errors as error:
+            raise RepositoryError(f"the database does not answer: {reason_of(error)}; try again in a moment") from error
+
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._engine.dispose()
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except IntegrityError:
-        raise  # the answer to a question that was asked with the statement
-    except (DatabaseError, InterfaceError) as error:
-        raise RepositoryError(f"the database does not answer: {error.orig}; try again in a moment") from error
-    except PoolTimeoutError as error:
-        raise RepositoryError("the database is too busy; try again in a moment") from error
-
-
-def _use_wal(file: str) -> None:
-    """Blocks. Unlike everything else, this statement does not wait where another process is at it, so we do."""
-    give_up_at = time.monotonic() + BUSY_TIMEOUT_SECONDS
-    with closing(sqlite3.connect(file, timeout=BUSY_TIMEOUT_SECONDS)) as connection:
-        while True:
-            try:
-                connection.execute("PRAGMA journal_mode=WAL")
-            except sqlite3.OperationalError as error:
-                if "locked" not in str(error) or time.monotonic() > give_up_at:
-                    raise
-                time.sleep(_WAL_PAUSE_SECONDS)
-            else:
-                return
-
-
-def _set_up_connection(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None  # the driver must not begin transactions of its own; `_begin` does
-    cursor = connection.cursor()
-    for pragma in _PRAGMAS:
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql(str(connection.get_execution_options().get("begin", "BEGIN")))
+        await self._dialect.aclose()

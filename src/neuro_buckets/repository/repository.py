@@ -2,22 +2,38 @@
 
 from sqlalchemy import text
 
-from neuro_buckets.errors import ConfigError
 from neuro_buckets.migrations import upgrade
+from neuro_buckets.repository.audit import AuditRows
 from neuro_buckets.repository.buckets import BucketRows
+from neuro_buckets.repository.census import Census
 from neuro_buckets.repository.credentials import CredentialsRows
-from neuro_buckets.repository.database import Database, RepositoryError
+from neuro_buckets.repository.database import Database
+from neuro_buckets.repository.idempotency import IdempotencyRows
+from neuro_buckets.repository.people import PeopleRows
+from neuro_buckets.repository.sealed import SealedColumns
 from neuro_buckets.repository.tokens import TokenRows
+from neuro_buckets.repository.turn import Turn
 
 
 class Repository:
-    """Rows of buckets, of credentials and of tokens. Whoever opens one closes it."""
+    """Rows of buckets, of credentials, of people, of tokens, and of who did what. Whoever opens one closes it."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self.buckets = BucketRows(database)
         self.credentials = CredentialsRows(database)
+        self.people = PeopleRows(database)
         self.tokens = TokenRows(database)
+        self.audit = AuditRows(database)
+        self.census = Census(database)
+        self.idempotency = IdempotencyRows(database)
+        self.sealed = SealedColumns(database)
+        self.turn_to_reconcile = Turn(database)
+
+    @property
+    def shared(self) -> bool:
+        """Whether other services may be at work on the same database."""
+        return self._database.shared
 
     @classmethod
     async def open(cls, url: str) -> "Repository":
@@ -28,16 +44,8 @@ class Repository:
         """
         database = Database(url)
         try:
-            await database.prepare()
-            async with database.write() as connection:
+            async with database.migrate() as connection:
                 await connection.run_sync(upgrade)
-        except RepositoryError as error:
-            await database.aclose()
-            cause = error.__cause__
-            raise ConfigError(
-                f"database_url = {url}: cannot be opened ({getattr(cause, 'orig', cause)});"
-                " check that its directory exists and can be written, and that the disk has room"
-            ) from error
         except BaseException:
             await database.aclose()
             raise
@@ -54,4 +62,5 @@ class Repository:
 
     async def aclose(self) -> None:
         """Close all connections."""
+        await self.turn_to_reconcile.aclose()
         await self._database.aclose()

@@ -96,4 +96,74 @@ tokens = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False),
     Column("revoked_at", UtcDateTime, nullable=True),
+    Column("scope", Integer, nullable=False),
 )
+
+users = Table(
+    "users",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("is_admin", Boolean, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+orgs = Table(
+    "orgs",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+projects = Table(
+    "projects",
+    metadata,
+    Column("org_name", String(64), ForeignKey("orgs.name"), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+# What is '' means: no org; all projects of the org; all buckets of the project.
+shares = Table(
+    "shares",
+    metadata,
+    Column("user", String(64), ForeignKey("users.name"), primary_key=True),
+    Column("org_name", String(64), primary_key=True),
+    Column("project_name", String(64), primary_key=True),
+    Column("bucket_id", String(64), primary_key=True),
+    Column("role", Integer, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+Index("ix_shares_bucket", shares.c.bucket_id)
+
+# Who did what. Rows are added and, when they are old, removed; never changed.
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("user", String(64), nullable=False),
+    Column("token_id", String(64), nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("asked_for", String(255), nullable=False),  # as the caller named it; '' where a request names nothing
+    Column("resource_id", String(64), nullable=False),  # '' where nothing was found or made
+    Column("address", String(64), nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("request_id", String(64), nullable=False),
+)
+Index("ix_audit_at", audit.c.at)
+Index("ix_audit_user", audit.c.user, audit.c.id)
+Index("ix_audit_resource", audit.c.resource_id, audit.c.id)
+
+# Requests that carried an Idempotency-Key, and what they were answered.
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("user", String(64), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("request_hash", String(64), nullable=False),
+    Column("operation", String(64), nullable=False, unique=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("lease_until", UtcDateTime, nullable=False),
+    Column("sealed_answer", Text, nullable=True),
+)
+Index("ix_idempotency_keys_created", idempotency_keys.c.created_at)

@@ -1,31 +1,29 @@
 """The bucket endpoints, in the paths and shapes that the released clients use."""
 
-from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
-from fastapi.responses import StreamingResponse
 
-from neuro_buckets.errors import ServiceError
-from neuro_buckets.models import NO_ORG, Bucket
+from neuro_buckets.models import NO_ORG, Role
 from neuro_buckets.routes.context import InContext, User
-from neuro_buckets.routes.errors import CODES
+from neuro_buckets.routes.idempotency import Operation
+from neuro_buckets.routes.listing import answer_list
 from neuro_buckets.schemas import (
     BucketChange,
     BucketCreate,
     BucketImport,
     BucketOut,
     CredentialsOut,
-    ErrorOut,
     PathQuery,
     ScopeQuery,
+    ShareIn,
+    ShareOut,
     SignedUrlOut,
     SignUrl,
     provider_as_known_to,
 )
 from neuro_buckets.services.buckets import Scope
 
-NDJSON = "application/x-ndjson"
 BUCKETS_PATH = "/api/v1/buckets"
 
 router = APIRouter(prefix=f"{BUCKETS_PATH}/buckets", tags=["buckets"])
@@ -37,23 +35,26 @@ UserAgent = Annotated[str, Header()]
 @router.get("", response_model=list[BucketOut])
 async def list_buckets(
     request: Request, context: InContext, user: User, query: InQuery, user_agent: UserAgent = ""
-) -> list[BucketOut] | Response:
-    """The caller's buckets: a JSON array, or one bucket a line for who accepts NDJSON."""
-    pages = context.buckets.pages(user, _scope(query))
-    if NDJSON in request.headers.get("accept", ""):
-        return StreamingResponse(_lines(pages, query.org_name, user_agent), media_type=NDJSON)
-    return [BucketOut.of(bucket, query.org_name, user_agent) async for page in pages for bucket in page]
+) -> Response:
+    """The caller's buckets, however many: a JSON array, or one bucket a line for who accepts NDJSON."""
+    pages = context.buckets.pages(user, scope_of(query))
+    return await answer_list(request, pages, lambda bucket: BucketOut.of(bucket, query.org_name, user_agent))
 
 
 @router.post("", status_code=201)
-async def create_bucket(context: InContext, user: User, body: BucketCreate, user_agent: UserAgent = "") -> BucketOut:
+async def create_bucket(
+    context: InContext, user: User, operation: Operation, body: BucketCreate, user_agent: UserAgent = ""
+) -> BucketOut:
     """Make a bucket of the caller's own."""
     scope = Scope.of(owner=None, org_name=body.org_name, project_name=body.project_name)
-    return BucketOut.of(await context.buckets.create(user, body.name, scope), body.org_name, user_agent)
+    bucket = await context.buckets.create(user, body.name, scope, operation)
+    return BucketOut.of(bucket, body.org_name, user_agent)
 
 
 @router.post("/import/external", status_code=201)
-async def import_bucket(context: InContext, user: User, body: BucketImport, user_agent: UserAgent = "") -> BucketOut:
+async def import_bucket(
+    context: InContext, user: User, operation: Operation, body: BucketImport, user_agent: UserAgent = ""
+) -> BucketOut:
     """Take in a bucket that is there already."""
     bucket = await context.imports.create(
         user,
@@ -62,6 +63,7 @@ async def import_bucket(context: InContext, user: User, body: BucketImport, user
         provider=body.provider,
         provider_bucket_name=body.provider_bucket_name,
         credentials=body.credentials,
+        operation=operation,
     )
     return BucketOut.of(bucket, body.org_name, user_agent)
 
@@ -72,7 +74,7 @@ async def find_bucket(
 ) -> BucketOut:
     """The bucket that a path of a blob lies in."""
     asked_org = NO_ORG if query.path.startswith(f"{NO_ORG}/") else None
-    return BucketOut.of(await context.buckets.find(user, query.path), asked_org, user_agent)
+    return BucketOut.of((await context.buckets.find(user, query.path)).bucket, asked_org, user_agent)
 
 
 @router.get("/{id_or_name}")
@@ -80,7 +82,9 @@ async def get_bucket(
     context: InContext, user: User, id_or_name: str, query: InQuery, user_agent: UserAgent = ""
 ) -> BucketOut:
     """One bucket, by id or by name."""
-    return BucketOut.of(await context.buckets.get(user, id_or_name, _scope(query)), query.org_name, user_agent)
+    return BucketOut.of(
+        (await context.buckets.get(user, id_or_name, scope_of(query))).bucket, query.org_name, user_agent
+    )
 
 
 @router.patch("/{id_or_name}")
@@ -88,7 +92,8 @@ async def change_bucket(
     context: InContext, user: User, id_or_name: str, query: InQuery, body: BucketChange, user_agent: UserAgent = ""
 ) -> BucketOut:
     """Let everyone read a bucket, or nobody else any more."""
-    bucket = await context.buckets.get(user, id_or_name, _scope(query))
+    access = await context.buckets.get(user, id_or_name, scope_of(query))
+    bucket = access.require(Role.MANAGER, "change who may read")
     if body.public is not None:
         bucket = await context.publicity.change(bucket, body.public)
     return BucketOut.of(bucket, query.org_name, user_agent)
@@ -97,7 +102,32 @@ async def change_bucket(
 @router.delete("/{id_or_name}", status_code=204)
 async def delete_bucket(context: InContext, user: User, id_or_name: str, query: InQuery) -> None:
     """Delete an empty bucket."""
-    await context.buckets.delete(user, id_or_name, _scope(query))
+    await context.buckets.delete(user, id_or_name, scope_of(query))
+
+
+@router.get("/{id_or_name}/shares")
+async def list_shares(context: InContext, user: User, id_or_name: str, query: InQuery) -> list[ShareOut]:
+    """Whom the bucket itself is shared with, by user."""
+    access = await context.buckets.get(user, id_or_name, scope_of(query))
+    return [ShareOut.of(share) for share in await context.shares.on_bucket(access.require(Role.MANAGER, "share"))]
+
+
+@router.put("/{id_or_name}/shares/{with_user}")
+async def share_bucket(
+    context: InContext, user: User, id_or_name: str, with_user: str, query: InQuery, body: ShareIn
+) -> ShareOut:
+    """Give a user a role on the bucket, instead of any that they were given on it before."""
+    access = await context.buckets.get(user, id_or_name, scope_of(query))
+    bucket = access.require(Role.MANAGER, "share")
+    return ShareOut.of(await context.shares.share_bucket(bucket, with_user, body.as_role()))
+
+
+@router.delete("/{id_or_name}/shares/{with_user}", status_code=204)
+async def unshare_bucket(context: InContext, user: User, id_or_name: str, with_user: str, query: InQuery) -> None:
+    """Take away the role that a user was given on the bucket."""
+    access = await context.buckets.get(user, id_or_name, scope_of(query))
+    bucket = access.bucket if with_user == user.user else access.require(Role.MANAGER, "share")  # anyone may leave
+    await context.shares.unshare_bucket(bucket, with_user)
 
 
 @router.post("/{id_or_name}/make_tmp_credentials")
@@ -105,8 +135,9 @@ async def make_tmp_credentials(
     context: InContext, user: User, id_or_name: str, query: InQuery, user_agent: UserAgent = ""
 ) -> CredentialsOut:
     """Temporary credentials for exactly this bucket."""
-    bucket = await context.buckets.get(user, id_or_name, _scope(query))
-    issued = await context.credentials.issue(bucket)
+    access = await context.buckets.get(user, id_or_name, scope_of(query))
+    bucket = access.bucket
+    issued = await context.credentials.issue(bucket, read_only=access.role < Role.WRITER)
     return CredentialsOut(
         bucket_id=bucket.id,
         provider=provider_as_known_to(user_agent, bucket.provider),
@@ -118,18 +149,10 @@ async def make_tmp_credentials(
 @router.post("/{id_or_name}/sign_blob_url")
 async def sign_blob_url(context: InContext, user: User, id_or_name: str, query: InQuery, body: SignUrl) -> SignedUrlOut:
     """A URL with which anyone can get one blob for a while."""
-    bucket = await context.buckets.get(user, id_or_name, _scope(query))
+    bucket = (await context.buckets.get(user, id_or_name, scope_of(query))).bucket
     return SignedUrlOut(url=await context.credentials.sign_url(bucket, body.key, body.expires_in_sec))
 
 
-def _scope(query: ScopeQuery) -> Scope:
+def scope_of(query: ScopeQuery) -> Scope:
+    """Where a name is looked up."""
     return Scope.of(owner=query.owner, org_name=query.org_name, project_name=query.project_name)
-
-
-async def _lines(pages: AsyncIterator[list[Bucket]], asked_org: str | None, user_agent: str) -> AsyncIterator[str]:
-    """One JSON object a line. The status is out already when a later page fails, so the last line says it."""
-    try:
-        async for page in pages:
-            yield "".join(f"{BucketOut.of(bucket, asked_org, user_agent).model_dump_json()}\n" for bucket in page)
-    except ServiceError as error:
-        yield f"{ErrorOut(error=str(error), code=CODES[type(error)]).model_dump_json()}\n"

@@ -7,15 +7,22 @@ from fastapi import Depends, Request
 
 from neuro_buckets.auth import Tokens
 from neuro_buckets.config import ServiceConfig
-from neuro_buckets.errors import Unauthenticated
+from neuro_buckets.errors import Forbidden, Unauthenticated
+from neuro_buckets.models import Caller
 from neuro_buckets.providers.base import BucketProvider
 from neuro_buckets.repository import Repository
+from neuro_buckets.services.audit import AuditLog
 from neuro_buckets.services.buckets import Buckets
 from neuro_buckets.services.credentials import Credentials
+from neuro_buckets.services.idempotency import Idempotency
 from neuro_buckets.services.imports import Imports
+from neuro_buckets.services.limits import Limits
+from neuro_buckets.services.metrics import Metrics
+from neuro_buckets.services.people import People
 from neuro_buckets.services.persistent import Persistent
 from neuro_buckets.services.publicity import Publicity
 from neuro_buckets.services.reconcile import Reconciler
+from neuro_buckets.services.shares import Shares
 
 TOKEN_HINT = "send a token as 'Authorization: Bearer <token>' ('neuro token create' makes one)"  # noqa: S105 - a hint
 
@@ -34,6 +41,12 @@ class Context:
     persistent: Persistent
     publicity: Publicity
     reconciler: Reconciler
+    shares: Shares
+    audit: AuditLog
+    idempotency: Idempotency
+    limits: Limits
+    metrics: Metrics
+    people: People
 
 
 def get_context(request: Request) -> Context:
@@ -44,8 +57,8 @@ def get_context(request: Request) -> Context:
 InContext = Annotated[Context, Depends(get_context)]
 
 
-async def get_caller(request: Request, context: InContext) -> str | None:
-    """The user whose token was sent; None if none was.
+async def get_caller(request: Request, context: InContext) -> Caller | None:
+    """Whose token was sent; None if none was.
 
     Raises:
         Unauthenticated: something was sent that is not a valid token.
@@ -56,14 +69,16 @@ async def get_caller(request: Request, context: InContext) -> str | None:
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise Unauthenticated(f"this kind of authorization is not known here; {TOKEN_HINT}")
-    return await context.tokens.authenticate(token.strip())
+    caller = await context.tokens.authenticate(token.strip())
+    request.state.caller = caller  # for the log
+    return caller
 
 
-Caller = Annotated[str | None, Depends(get_caller)]
+MaybeCaller = Annotated[Caller | None, Depends(get_caller)]
 
 
-async def get_user(caller: Caller) -> str:
-    """The user whose token was sent.
+async def get_user(caller: MaybeCaller) -> Caller:
+    """Whose token was sent.
 
     Raises:
         Unauthenticated: none was, or one that is not valid.
@@ -73,4 +88,18 @@ async def get_user(caller: Caller) -> str:
     return caller
 
 
-User = Annotated[str, Depends(get_user)]
+User = Annotated[Caller, Depends(get_user)]
+
+
+async def get_admin(caller: User) -> Caller:
+    """Whose token was sent, if they may administer.
+
+    Raises:
+        Forbidden: they may not, or not with this token.
+    """
+    if not caller.is_admin:
+        raise Forbidden("only administrators may do this, with a token that is not limited")
+    return caller
+
+
+Admin = Annotated[Caller, Depends(get_admin)]

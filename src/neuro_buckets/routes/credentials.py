@@ -1,18 +1,15 @@
 """The endpoints of persistent credentials, in the paths and shapes that the released clients use."""
 
-from collections.abc import AsyncIterator
-
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import StreamingResponse
 
-from neuro_buckets.errors import ServiceError
-from neuro_buckets.routes.buckets import BUCKETS_PATH, NDJSON, UserAgent
+from neuro_buckets.models import Role
+from neuro_buckets.routes.buckets import BUCKETS_PATH, UserAgent
 from neuro_buckets.routes.context import InContext, User
-from neuro_buckets.routes.errors import CODES
+from neuro_buckets.routes.idempotency import Operation
+from neuro_buckets.routes.listing import answer_list
 from neuro_buckets.schemas import (
     CredentialsCreate,
     CredentialsOut,
-    ErrorOut,
     PersistentCredentialsOut,
     provider_as_known_to,
 )
@@ -23,23 +20,22 @@ router = APIRouter(prefix=f"{BUCKETS_PATH}/persistent_credentials", tags=["persi
 
 
 @router.get("", response_model=list[PersistentCredentialsOut])
-async def list_credentials(
-    request: Request, context: InContext, user: User, user_agent: UserAgent = ""
-) -> list[PersistentCredentialsOut] | Response:
+async def list_credentials(request: Request, context: InContext, user: User, user_agent: UserAgent = "") -> Response:
     """The caller's persistent credentials: a JSON array, or one a line for who accepts NDJSON."""
-    pages = context.persistent.pages(user)
-    if NDJSON in request.headers.get("accept", ""):
-        return StreamingResponse(_lines(pages, user_agent), media_type=NDJSON)
-    return [_out(opened, user_agent) async for page in pages for opened in page]
+    return await answer_list(request, context.persistent.pages(user), lambda opened: _out(opened, user_agent))
 
 
 @router.post("", status_code=201)
 async def create_credentials(
-    context: InContext, user: User, body: CredentialsCreate, user_agent: UserAgent = ""
+    context: InContext, user: User, operation: Operation, body: CredentialsCreate, user_agent: UserAgent = ""
 ) -> PersistentCredentialsOut:
     """Make persistent credentials for buckets of the caller's."""
-    buckets = [await context.buckets.get(user, id_or_name, Scope()) for id_or_name in body.bucket_ids]
-    opened = await context.persistent.create(user, body.name, buckets, read_only=body.read_only)
+    needed = Role.READER if body.read_only else Role.WRITER
+    found = [await context.buckets.get(user, id_or_name, Scope()) for id_or_name in body.bucket_ids]
+    buckets = [access.require(needed, "make such credentials for") for access in found]
+    opened = await context.persistent.create(
+        user.user, body.name, buckets, read_only=body.read_only, operation=operation
+    )
     return _out(opened, user_agent)
 
 
@@ -74,12 +70,3 @@ def _out(opened: OpenedCredentials, user_agent: str) -> PersistentCredentialsOut
             for bucket in opened.buckets
         ],
     )
-
-
-async def _lines(pages: AsyncIterator[list[OpenedCredentials]], user_agent: str) -> AsyncIterator[str]:
-    """One JSON object a line. The status is out already when a later page fails, so the last line says it."""
-    try:
-        async for page in pages:
-            yield "".join(f"{_out(opened, user_agent).model_dump_json()}\n" for opened in page)
-    except ServiceError as error:
-        yield f"{ErrorOut(error=str(error), code=CODES[type(error)]).model_dump_json()}\n"

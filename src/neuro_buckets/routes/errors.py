@@ -22,6 +22,9 @@ CODES: Mapping[type[errors.ServiceError], str] = {
     errors.NotFound: "not_found",
     errors.Conflict: "conflict",
     errors.BucketNotEmpty: "not_empty",
+    errors.RequestUnderWay: "under_way",
+    errors.KeyReused: "key_reused",
+    errors.TooManyRequests: "too_many_requests",
     errors.ProviderUnavailable: "provider_unavailable",
     errors.SecretsUnavailable: "secrets_unavailable",
     RepositoryError: "database_unavailable",
@@ -41,6 +44,12 @@ def error_response(status: int, code: str, message: str, headers: Mapping[str, s
     return JSONResponse(body, status, {**_HEADERS.get(status, {}), **(headers or {})})
 
 
+def refusal(error: errors.ServiceError) -> JSONResponse:
+    """The answer to an error of ours."""
+    headers = {} if error.retry_after_seconds is None else {"Retry-After": str(error.retry_after_seconds)}
+    return error_response(error.status, CODES[type(error)], str(error), headers)
+
+
 def add_error_handlers(app: FastAPI) -> None:
     """Answer all that routes raise in the one shape."""
     app.add_exception_handler(errors.ServiceError, _refuse)
@@ -50,7 +59,7 @@ def add_error_handlers(app: FastAPI) -> None:
 
 async def _refuse(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, errors.ServiceError)
-    return error_response(error.status, CODES[type(error)], str(error))
+    return refusal(error)
 
 
 async def _refuse_invalid(_request: Request, error: Exception) -> JSONResponse:

@@ -10,13 +10,14 @@ from fastapi.responses import PlainTextResponse
 from neuro_buckets.auth import AUDIENCE
 from neuro_buckets.config import ServiceConfig
 from neuro_buckets.errors import ServiceError
-from neuro_buckets.models import NO_ORG
+from neuro_buckets.models import NO_ORG, Caller
 from neuro_buckets.routes.buckets import BUCKETS_PATH
-from neuro_buckets.routes.context import Caller, InContext, User
+from neuro_buckets.routes.context import Context, InContext, MaybeCaller, User
 from neuro_buckets.routes.errors import RETRY_AFTER_SECONDS
 from neuro_buckets.schemas import ClusterOut, ConfigOut, HealthOut, ProjectOut
 
 HEALTH_PATH = "/api/v1/health"
+LIVE_PATH = "/api/v1/live"
 CHECK_SECONDS = 5.0
 
 log = structlog.get_logger(__name__)
@@ -24,10 +25,11 @@ router = APIRouter(tags=["service"])
 
 
 @router.get("/api/v1/config", response_model_exclude_none=True)
-async def get_config(request: Request, context: InContext, caller: Caller) -> ConfigOut:
+async def get_config(request: Request, context: InContext, caller: MaybeCaller) -> ConfigOut:
     """What a client needs to know to begin; who sends a valid token also learns the cluster."""
     config = context.config
     base = config.public_url or str(request.base_url).rstrip("/")
+    projects = [] if caller is None else await _projects(context, caller)
     return ConfigOut(
         authorized=caller is not None,
         auth_url=f"{base}/authorize",
@@ -36,8 +38,8 @@ async def get_config(request: Request, context: InContext, caller: Caller) -> Co
         client_id="neuro",
         audience=AUDIENCE,
         headless_callback_url=f"{base}/oauth/show-code",
-        clusters=None if caller is None else [_cluster(config, base)],
-        projects=None if caller is None else [_project(config, caller)],
+        clusters=None if caller is None else [_cluster(config, base, projects)],
+        projects=None if caller is None else projects,
     )
 
 
@@ -57,6 +59,12 @@ async def get_health(context: InContext, response: Response) -> HealthOut:
     )
 
 
+@router.get(LIVE_PATH, response_class=PlainTextResponse)
+async def get_live() -> str:
+    """Whether the process serves at all; what it needs is not asked, so that a restart is never the answer to an outage."""
+    return "ok"
+
+
 @router.get("/ping", response_class=PlainTextResponse)
 @router.get("/api/v1/ping", response_class=PlainTextResponse)
 async def ping() -> str:
@@ -70,7 +78,7 @@ async def secured_ping(_user: User) -> str:
     return "Secured Pong"
 
 
-def _cluster(config: ServiceConfig, base: str) -> ClusterOut:
+def _cluster(config: ServiceConfig, base: str, projects: list[ProjectOut]) -> ClusterOut:
     return ClusterOut(
         name=config.cluster_name,
         registry_url=base,
@@ -82,12 +90,19 @@ def _cluster(config: ServiceConfig, base: str) -> ClusterOut:
         buckets_url=base + BUCKETS_PATH,
         resource_pool_types=[],
         resource_presets=[],
-        orgs=[NO_ORG],
+        orgs=list(dict.fromkeys(project.org_name for project in projects)),
     )
 
 
-def _project(config: ServiceConfig, user: str) -> ProjectOut:
-    return ProjectOut(name=user, cluster_name=config.cluster_name, org_name=NO_ORG, role="owner")
+async def _projects(context: Context, caller: Caller) -> list[ProjectOut]:
+    """The caller's own project first: clients take the first org, and of its projects the first by name, as the current one."""
+    cluster = context.config.cluster_name
+    own = ProjectOut(name=caller.user, cluster_name=cluster, org_name=NO_ORG, role="owner")
+    of_orgs = await context.repository.people.projects_of(caller.user)
+    return [own] + [
+        ProjectOut(name=project.name, cluster_name=cluster, org_name=project.org_name, role=role.name.lower())
+        for project, role in of_orgs
+    ]
 
 
 async def _answers(what: str, check: Coroutine[None, None, None]) -> bool:

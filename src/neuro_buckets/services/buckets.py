@@ -21,6 +21,8 @@ from neuro_buckets.errors import (
 from neuro_buckets.models import (
     NO_ORG,
     Bucket,
+    Caller,
+    Role,
     RowState,
     check_name,
     is_bucket_id,
@@ -30,6 +32,7 @@ from neuro_buckets.models import (
 )
 from neuro_buckets.providers.base import BucketProvider
 from neuro_buckets.repository import Repository
+from neuro_buckets.services.audit import concerns
 from neuro_buckets.services.failpoints import failpoint
 from neuro_buckets.services.reconcile import LEASE, Reconciler
 from neuro_buckets.services.running import Running
@@ -56,109 +59,143 @@ class Scope:
         return cls(None if org_name == NO_ORG else org_name or None, project_name or owner or None)
 
 
-def project_for_new(user: str, scope: Scope) -> str:
-    """The project in which the user makes a bucket.
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A bucket, and what the caller may do with it."""
 
-    Raises:
-        Forbidden: it, or the org, is not the user's.
-    """
-    if scope.org_name is not None:
-        raise Forbidden(f"you are not a member of an org {scope.org_name!r}; leave the org out")
-    if scope.project_name not in (None, user):
-        raise Forbidden(f"you may not create buckets in project {scope.project_name!r}; yours is {user!r}")
-    return user
+    bucket: Bucket
+    role: Role
+
+    def require(self, role: Role, act: str) -> Bucket:
+        """The bucket, for somebody who may.
+
+        Raises:
+            Forbidden: the caller's role, or token, does not go that far.
+        """
+        if self.role < role:
+            raise Forbidden(
+                f"you may not {act} bucket {self.bucket.name or self.bucket.id!r} as its {self.role.name.lower()};"
+                f" ask one of its managers to make you {role.name.lower()}, or use a token that goes further"
+            )
+        return self.bucket
 
 
 class Buckets:
-    """The buckets of all users, each of whom sees only their own."""
+    """The buckets of all users, each of whom sees those that they have a role on."""
 
     def __init__(
         self, repository: Repository, provider: BucketProvider, reconciler: Reconciler, running: Running
     ) -> None:
         self._rows = repository.buckets
+        self._people = repository.people
         self._provider = provider
         self._reconciler = reconciler
         self._running = running
 
-    async def get(self, user: str, id_or_name: str, scope: Scope) -> Bucket:
-        """The user's bucket of this id, else the one of this name in the scope.
+    async def get(self, caller: Caller, id_or_name: str, scope: Scope) -> Access:
+        """The bucket of this id, else the one of this name in the scope, and what the caller may do with it.
 
         Raises:
-            NotFound: there is none that this user may see.
+            NotFound: there is none that the caller may see.
         """
         if is_bucket_id(id_or_name):
-            bucket = await self._rows.by_id(user, id_or_name)
+            found = await self._rows.by_id(caller.user, id_or_name)
         else:
-            bucket = await self._rows.by_name(user, scope.org_name, scope.project_name or user, id_or_name)
-        if bucket is None:
+            project = scope.project_name or caller.user
+            found = await self._rows.by_name(caller.user, scope.org_name, project, id_or_name)
+        if found is None:
             raise NotFound(
                 f"there is no bucket {id_or_name!r}, or it is not yours; list yours with 'neuro blob lsbucket'"
             )
-        return bucket
+        concerns(found[0].id)
+        return _access(caller, found)
 
-    async def find(self, user: str, path: str) -> Bucket:
+    async def find(self, caller: Caller, path: str) -> Access:
         """The bucket in `[org/]project/bucket[/key]`; the bucket by id or name, the key anything at all.
 
         A path that can be read with and without an org is read with it first.
 
         Raises:
             InvalidRequest: no bucket is named in it.
-            NotFound: there is none that this user may see.
+            NotFound: there is none that the caller may see.
         """
         parts = path.split("/", 3)
         if len(parts) < 2 or not all(parts[:2]):
             raise InvalidRequest(f"{path[:80]!r} names no bucket; write [org/]project/bucket[/key]")
+        found = None
         if len(parts) > 2 and parts[2]:
-            bucket = await self._in_project(
-                user, Scope.of(owner=None, org_name=parts[0], project_name=parts[1]), parts[2]
-            )
-            if bucket is not None:
-                return bucket
-        bucket = await self._in_project(user, Scope(None, parts[0]), parts[1])
-        if bucket is None:
+            scope = Scope.of(owner=None, org_name=parts[0], project_name=parts[1])
+            found = await self._in_project(caller.user, scope, parts[2])
+        if found is None:
+            found = await self._in_project(caller.user, Scope(None, parts[0]), parts[1])
+        if found is None:
             raise NotFound(
                 f"there is no bucket at {path[:200]!r}, or it is not yours; list yours with 'neuro blob lsbucket'"
             )
-        return bucket
+        return _access(caller, found)
 
-    def pages(self, user: str, scope: Scope) -> AsyncIterator[list[Bucket]]:
-        """The user's buckets, oldest first, page by page; without a project and an org, all of them."""
-        return self._rows.pages(user, org_name=scope.org_name, project_name=scope.project_name)
+    def pages(self, caller: Caller, scope: Scope) -> AsyncIterator[list[Bucket]]:
+        """The buckets that the caller may see, oldest first, page by page; without a project and an org, all of them."""
+        return self._rows.pages(caller.user, org_name=scope.org_name, project_name=scope.project_name)
 
-    async def create(self, user: str, name: str | None, scope: Scope) -> Bucket:
-        """Make a bucket of the user's own. It goes on to its end even if the caller is cancelled.
+    async def project_for_new(self, caller: Caller, scope: Scope) -> str:
+        """The project in which the caller makes a bucket.
 
         Raises:
-            Forbidden: in an org or a project that is not the user's.
+            Forbidden: the caller may not make any there, or it is not there at all.
+        """
+        project = scope.project_name or caller.user
+        role = await self._people.role_in_project(caller.user, scope.org_name, project)
+        if caller.limited(role) < Role.WRITER:
+            where = f"project {project!r}" + (f" of org {scope.org_name!r}" if scope.org_name else "")
+            raise Forbidden(
+                f"you may not create buckets in {where}; 'neuro status' shows where you may, or use a token that goes further"
+            )
+        return project
+
+    async def create(self, caller: Caller, name: str | None, scope: Scope, operation: str | None = None) -> Bucket:
+        """Make a bucket that is the caller's. It goes on to its end even if the caller is cancelled.
+
+        Args:
+            operation: the same for every try of one request; what an earlier try has made is the answer.
+
+        Raises:
+            Forbidden: in an org or a project where the caller may not.
             InvalidRequest: the name breaks the rules.
             Conflict: the name is taken.
             ProviderUnavailable: nothing was made; try again.
         """
-        project = project_for_new(user, scope)
+        project = await self.project_for_new(caller, scope)
         if name is not None:
             check_name(name, "a bucket")
-        return await self._running.to_the_end(self._create(user, project, name))
+        bucket_id = new_bucket_id(operation)
+        concerns(bucket_id)
+        if operation is not None and (made := await self._rows.by_id(caller.user, bucket_id)):
+            return made[0]
+        return await self._running.to_the_end(
+            self._create(bucket_id, caller.user, Scope(scope.org_name, project), name)
+        )
 
-    async def delete(self, user: str, id_or_name: str, scope: Scope) -> None:
+    async def delete(self, caller: Caller, id_or_name: str, scope: Scope) -> None:
         """Delete an empty bucket. It goes on to its end even if the caller is cancelled.
 
         Raises:
-            NotFound: there is none that this user may see.
+            NotFound: there is none that the caller may see.
+            Forbidden: the caller is not its manager.
             BucketNotEmpty: it holds blobs; nothing was changed.
             ProviderUnavailable: the bucket is still there for another try.
         """
-        bucket = await self.get(user, id_or_name, scope)
+        bucket = (await self.get(caller, id_or_name, scope)).require(Role.MANAGER, "delete")
         await self._running.to_the_end(self._delete(bucket))
 
-    async def _create(self, user: str, project: str, name: str | None) -> Bucket:
-        bucket_id = new_bucket_id()
+    async def _create(self, bucket_id: str, user: str, scope: Scope, name: str | None) -> Bucket:
         begun = now()
         bucket = Bucket(
             id=bucket_id,
             name=name,
             owner=user,
-            org_name=None,
-            project_name=project,
+            org_name=scope.org_name,
+            project_name=scope.project_name or user,
             provider=self._provider.kind,
             provider_name=provider_name_for(bucket_id),
             created_at=begun,
@@ -219,10 +256,16 @@ class Buckets:
         except ServiceError as error:  # the bucket is gone; what is left open nothing, and is tidied up later
             log.warning("bucket left unsettled", bucket=bucket.id, state=marked.state, reason=str(error))
 
-    async def _in_project(self, user: str, scope: Scope, id_or_name: str) -> Bucket | None:
-        """The user's bucket, if it lies in exactly this org and project."""
+    async def _in_project(self, user: str, scope: Scope, id_or_name: str) -> tuple[Bucket, Role] | None:
+        """The bucket, if it lies in exactly this org and project and the user may see it."""
         if not is_bucket_id(id_or_name):
             return await self._rows.by_name(user, scope.org_name, scope.project_name or user, id_or_name)
-        bucket = await self._rows.by_id(user, id_or_name)
-        matches = bucket is not None and (bucket.org_name, bucket.project_name) == (scope.org_name, scope.project_name)
-        return bucket if matches else None
+        found = await self._rows.by_id(user, id_or_name)
+        if found is None or (found[0].org_name, found[0].project_name) != (scope.org_name, scope.project_name):
+            return None
+        return found
+
+
+def _access(caller: Caller, found: tuple[Bucket, Role]) -> Access:
+    bucket, role = found
+    return Access(bucket, caller.limited(role))

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from neuro_buckets.errors import Forbidden
 from neuro_buckets.models import Bucket
 from neuro_buckets.providers.base import Access, BucketProvider, Grant
 from neuro_buckets.providers.external import ExternalBucket
@@ -33,17 +34,23 @@ class Credentials:
         self._vault = vault
         self._lifetime_seconds = lifetime_seconds
 
-    async def issue(self, bucket: Bucket) -> BucketCredentials:
+    async def issue(self, bucket: Bucket, *, read_only: bool) -> BucketCredentials:
         """Temporary credentials for the blobs of this bucket; of an import, what it was imported with.
 
         Raises:
+            Forbidden: it was imported with credentials that are not for those who only read.
             ProviderUnavailable: the provider does not answer.
         """
         if bucket.imported:
+            if read_only:
+                raise Forbidden(
+                    f"bucket {bucket.name or bucket.id!r} was imported with credentials that go further than reading,"
+                    " so its readers are not given them; ask for a signed URL, or to be made its writer"
+                )
             return BucketCredentials(bucket, bucket.read_only, self._external(bucket).values)
-        grants = grants_for([bucket], read_only=False)
+        grants = grants_for([bucket], read_only=read_only)
         issued = await self._provider.issue_credentials(grants, self._lifetime_seconds)
-        return BucketCredentials(bucket, False, {**issued.values, "bucket_name": bucket.provider_name})
+        return BucketCredentials(bucket, read_only, {**issued.values, "bucket_name": bucket.provider_name})
 
     async def sign_url(self, bucket: Bucket, key: str, expires_in_seconds: int) -> str:
         """A URL with which anyone can GET this one blob until it expires.

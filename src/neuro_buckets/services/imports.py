@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 import structlog
 
-from neuro_buckets.models import Bucket, RowState, check_name, new_bucket_id, now, provider_name_for
+from neuro_buckets.models import Bucket, Caller, RowState, check_name, new_bucket_id, now, provider_name_for
 from neuro_buckets.providers.external import EndpointGuard, ExternalBucket
 from neuro_buckets.repository import Repository
-from neuro_buckets.services.buckets import Scope, project_for_new
+from neuro_buckets.services.audit import concerns
+from neuro_buckets.services.buckets import Buckets, Scope
 from neuro_buckets.vault import Vault
 
 log = structlog.get_logger(__name__)
@@ -18,40 +19,49 @@ log = structlog.get_logger(__name__)
 class Imports:
     """Buckets that are somebody else's: looked at once, and then only written down."""
 
-    def __init__(self, repository: Repository, vault: Vault, guard: EndpointGuard) -> None:
+    def __init__(self, repository: Repository, buckets: Buckets, vault: Vault, guard: EndpointGuard) -> None:
         self._rows = repository.buckets
+        self._buckets = buckets
         self._vault = vault
         self._guard = guard
 
     async def create(
         self,
-        user: str,
+        caller: Caller,
         name: str | None,
         scope: Scope,
         *,
         provider: str,
         provider_bucket_name: str,
         credentials: Mapping[str, str],
+        operation: str | None = None,
     ) -> Bucket:
-        """Import a bucket for the user, after a look whether the credentials open it, and whether they can write.
+        """Import a bucket for the caller, after a look whether the credentials open it, and whether they can write.
+
+        Args:
+            operation: the same for every try of one request; what an earlier try has made is the answer.
 
         Raises:
-            Forbidden: in an org or a project that is not the user's.
+            Forbidden: in an org or a project where the caller may not.
             InvalidRequest: a wrong name, a provider that cannot be imported from, or credentials that do not open the bucket.
             Conflict: the name is taken.
         """
-        project_for_new(user, scope)
+        project = await self._buckets.project_for_new(caller, scope)
         if name is not None:
             check_name(name, "a bucket")
+        bucket_id = new_bucket_id(operation)
+        concerns(bucket_id)
+        if operation is not None and (made := await self._rows.by_id(caller.user, bucket_id)):
+            return made[0]
         external = ExternalBucket.parse(provider, provider_bucket_name, credentials)
         writable = await asyncio.to_thread(external.probe, self._guard)
-        bucket_id, begun = new_bucket_id(), now()
+        begun = now()
         bucket = Bucket(
             id=bucket_id,
             name=name,
-            owner=user,
-            org_name=None,
-            project_name=user,
+            owner=caller.user,
+            org_name=scope.org_name,
+            project_name=project,
             provider=external.provider,
             provider_name=provider_name_for(bucket_id),  # of ours alone: two imports of one bucket do not meet
             created_at=begun,

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from neuro_buckets.errors import InvalidRequest, NotFound, ProviderUnavailable, ServiceError
+from neuro_buckets.errors import Forbidden, InvalidRequest, NotFound, ProviderUnavailable, ServiceError
 from neuro_buckets.models import (
     Bucket,
+    Caller,
     PersistentCredentials,
     RowState,
+    TokenScope,
     check_name,
     is_credentials_id,
     new_credentials_id,
@@ -22,6 +24,7 @@ from neuro_buckets.models import (
 )
 from neuro_buckets.providers.base import BucketProvider
 from neuro_buckets.repository import Repository
+from neuro_buckets.services.audit import concerns
 from neuro_buckets.services.credentials import grants_for
 from neuro_buckets.services.failpoints import failpoint
 from neuro_buckets.services.reconcile import LEASE, Reconciler
@@ -57,24 +60,34 @@ class Persistent:
         self._reconciler = reconciler
         self._running = running
 
-    async def get(self, user: str, id_or_name: str) -> OpenedCredentials:
-        """The user's credentials of this id, else of this name.
+    async def get(self, caller: Caller, id_or_name: str) -> OpenedCredentials:
+        """The caller's credentials of this id, else of this name.
 
         Raises:
-            NotFound: there are none that this user may see.
+            NotFound: there are none that the caller may see.
+            Forbidden: they go further than the caller's token.
         """
-        [opened] = await self._open([await self._found(user, id_or_name)])
+        [opened] = await self._open([await self._found(caller, id_or_name)])
         return opened
 
-    async def pages(self, user: str) -> AsyncIterator[list[OpenedCredentials]]:
-        """The user's credentials, oldest first, page by page."""
-        async for page in self._rows.pages(user):
-            yield await self._open(page)
+    async def pages(self, caller: Caller) -> AsyncIterator[list[OpenedCredentials]]:
+        """The caller's credentials, oldest first, page by page; those that go further than the caller's token are left out."""
+        async for page in self._rows.pages(caller.user):
+            yield await self._open([one for one in page if _within(caller, one)])
 
     async def create(
-        self, user: str, name: str | None, buckets: Sequence[Bucket], *, read_only: bool
+        self,
+        user: str,
+        name: str | None,
+        buckets: Sequence[Bucket],
+        *,
+        read_only: bool,
+        operation: str | None = None,
     ) -> OpenedCredentials:
         """Make credentials for buckets that were loaded for this user. It goes on to its end even if the caller is cancelled.
+
+        Args:
+            operation: the same for every try of one request; what an earlier try has made is the answer.
 
         Raises:
             InvalidRequest: the name breaks the rules, there is no bucket, or one was imported.
@@ -91,22 +104,30 @@ class Persistent:
                     f"bucket {bucket.name or bucket.id!r} was imported; make credentials for it where it is"
                 )
         unique = list({bucket.id: bucket for bucket in buckets}.values())
-        return await self._running.to_the_end(self._create(user, name, unique, read_only))
+        id_ = new_credentials_id(operation)
+        concerns(id_)
+        if operation is not None and (made := await self._rows.get(user, id_=id_)):
+            [opened] = await self._open([made])
+            return opened
+        return await self._running.to_the_end(self._create(id_, user, name, unique, read_only))
 
-    async def delete(self, user: str, id_or_name: str) -> None:
+    async def delete(self, caller: Caller, id_or_name: str) -> None:
         """End credentials. It goes on to its end even if the caller is cancelled.
 
         Raises:
-            NotFound: there are none that this user may see.
+            NotFound: there are none that the caller may see.
+            Forbidden: the caller's token only reads.
             ProviderUnavailable: it will be tried again until they have ended.
         """
-        found = await self._found(user, id_or_name)
+        found = await self._found(caller, id_or_name)
+        if caller.scope is TokenScope.READ:
+            raise Forbidden("your token only reads; use one that goes further")
         await self._running.to_the_end(self._delete(found))
 
     async def _create(
-        self, user: str, name: str | None, buckets: Sequence[Bucket], read_only: bool
+        self, id_: str, user: str, name: str | None, buckets: Sequence[Bucket], read_only: bool
     ) -> OpenedCredentials:
-        id_, begun = new_credentials_id(), now()
+        begun = now()
         reserved = PersistentCredentials(
             id=id_,
             name=name,
@@ -148,14 +169,17 @@ class Persistent:
         except ServiceError as error:
             log.warning("credentials left unsettled", credentials=reserved.id, reason=str(error))
 
-    async def _found(self, user: str, id_or_name: str) -> PersistentCredentials:
+    async def _found(self, caller: Caller, id_or_name: str) -> PersistentCredentials:
         by_id = is_credentials_id(id_or_name)
-        found = await (self._rows.get(user, id_=id_or_name) if by_id else self._rows.get(user, name=id_or_name))
+        found = await self._rows.get(caller.user, **{"id_" if by_id else "name": id_or_name})
         if found is None:
             raise NotFound(
                 f"there are no persistent credentials {id_or_name!r}, or they are not yours;"
                 " list yours with 'neuro blob lscredentials'"
             )
+        concerns(found.id)
+        if not _within(caller, found):
+            raise Forbidden(f"credentials {id_or_name!r} write, and your token only reads; use one that goes further")
         return found
 
     async def _open(self, page: Sequence[PersistentCredentials]) -> list[OpenedCredentials]:
@@ -166,3 +190,8 @@ class Persistent:
         assert one.sealed_values is not None, "active credentials have values"
         values: Mapping[str, str] = json.loads(self._vault.open(one.sealed_values, one.id))
         return values
+
+
+def _within(caller: Caller, one: PersistentCredentials) -> bool:
+    """Whether having these credentials gives the caller no more than the caller's token does."""
+    return one.read_only or caller.scope is not TokenScope.READ

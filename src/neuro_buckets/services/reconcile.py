@@ -24,9 +24,12 @@ class Reconciler:
     """Undoes what was being made, finishes what was being deleted, makes private what is in doubt. Every step can be repeated."""
 
     def __init__(self, repository: Repository, provider: BucketProvider) -> None:
+        self._turn = repository.turn_to_reconcile
         self._buckets = repository.buckets
         self._credentials = repository.credentials
         self._provider = provider
+        self.rounds = 0
+        """How many rounds were done since the start."""
 
     async def run_once(self, *, ignore_leases: bool = False) -> None:
         """Settle everything whose lease has ended. What cannot be settled now is logged and left.
@@ -41,13 +44,20 @@ class Reconciler:
             await _try("credentials", credentials.id, self.settle_credentials(credentials))
         for bucket in await self._buckets.public_in_doubt(lease_ended_by=ended_by):
             await _try("public access", bucket.id, self.settle_public(bucket))
+        await self.narrow_overreaching()
+        self.rounds += 1
+
+    async def run_in_turn(self, *, ignore_leases: bool = False) -> None:
+        """`run_once`, if no other service on the same database does it; of these, one always does, and goes on doing it."""
+        if await self._turn.is_ours():
+            await self.run_once(ignore_leases=ignore_leases)
 
     async def run_forever(self) -> None:
-        """Settle, wait, settle again, until cancelled."""
+        """Settle in turn, wait, settle again, until cancelled."""
         while True:
             await asyncio.sleep(INTERVAL_SECONDS)
             try:
-                await self.run_once()
+                await self.run_in_turn()
             except ServiceError as error:
                 log.warning("reconciling failed", reason=str(error))
 
@@ -104,6 +114,11 @@ class Reconciler:
         failpoint("credentials.remove.after_provider")
         await self._credentials.remove(claimed)
         log.info("credentials gone", credentials=credentials.id, was=credentials.state)
+
+    async def narrow_overreaching(self, user: str | None = None) -> None:
+        """Take from credentials, of one user or of all, what their owner may no longer do; what fails is left to the next round."""
+        for credentials, bucket in await self._credentials.overreaching(user):
+            await _try("credentials", credentials.id, self._narrow(credentials, bucket))
 
     async def settle_public(self, bucket: Bucket) -> None:
         """Make a bucket private of which it is not certain who may read it.

@@ -45,3 +45,9 @@ def check_path_like_key(key: str) -> None:
     raise IllegalArgumentError(
         f"the key {key!r} has {fault}, which this bucket's provider would rewrite: choose another key"
     )
+
+
+def can_begin_path_like_key(prefix: str) -> bool:
+    """Whether any key that such a storage keeps begins like this; its last part may go on."""
+    folders = prefix.split("/")[:-1]
+    return "\\" not in prefix and "\0" not in prefix and {"", ".", ".."}.isdisjoint(folders)

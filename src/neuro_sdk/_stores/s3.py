@@ -18,7 +18,7 @@ from neuro_sdk._models import Bucket
 from . import s3_xml
 from .base import BlobInfo, BlobReader, Buffer, Page, Part
 from .credentials import Credentials
-from .keys import check_key, check_path_like_key
+from .keys import can_begin_path_like_key, check_key, check_path_like_key
 from .multipart import SINGLE_PUT_BYTES, cut, put_in_parts
 from .s3_errors import error_for
 from .s3_kin import TRAITS
@@ -99,6 +99,8 @@ class S3Store:
 
     async def list(self, prefix: str = "", *, delimiter: str = "", page_size: int = 1000) -> AsyncGenerator[Page, None]:
         """See `BlobStore.list`."""
+        if self._traits.path_like_keys and not can_begin_path_like_key(prefix):
+            return  # the storage would list what is under another prefix
         fixed = [("list-type", "2"), ("encoding-type", "url"), ("max-keys", str(page_size))]
         fixed += [(name, value) for name, value in (("prefix", prefix), ("delimiter", delimiter)) if value]
         token: str | None = None

@@ -1,6 +1,5 @@
 """From a bucket to the disk. A file appears under its name when it is whole, and not before."""
 
-import asyncio
 import errno
 import os
 from collections.abc import AsyncGenerator
@@ -9,36 +8,35 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neuro_sdk._concurrency import for_each
-from neuro_sdk._errors import (
-    BlobChanged,
-    BlobNotFound,
-    IllegalArgumentError,
-    IntegrityError,
-    NeuroError,
-    TransferError,
-)
+from neuro_sdk._errors import BlobNotFound, IllegalArgumentError, TransferError
 from neuro_sdk._models import Bucket
 from neuro_sdk._progress import AbstractFileProgress, AbstractRecursiveFileProgress
 from neuro_sdk._stores.base import BlobInfo, BlobStore, exists, holds_any
 from neuro_sdk._uri import file_uri
 
-from .paths import LocalTree, UnsafeName, safe_parts
-from .resume import PartFile, remove_stale, stale_parts
+from .fetch import Target, fetch
+from .paths import UnsafeName, safe_parts
+from .places import Folder
 from .scan import Filter
-from .select import is_up_to_date
 from .tree import NO_EVENTS, Directory, Failures, FileEvents
 
 FILES_AT_ONCE = 64
-RANGES_AT_ONCE = 4
-RANGE_BYTES = 16 * 2**20
-"""A blob up to this size comes in one request."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Blob:
     directory: Directory
     info: BlobInfo
-    path: Path
+    target: Target
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """A directory under way: relative to the source, on the disk, and in the events."""
+
+    relative: str
+    folder: Folder
+    events: Directory
 
 
 async def download_file(
@@ -68,11 +66,17 @@ async def download_file(
         )
     if not dst.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(dst.parent))
-    if not _is_here(info, dst, update=update, continue_=continue_):
-        await _fetch(
-            bucket, store, info, dst, FileEvents(progress, bucket.uri_of(key), file_uri(dst)), continue_=continue_
-        )
-    remove_stale(stale_parts(dst.parent), dst)
+    folder = Folder.root(dst.parent, folds=False)  # one file is in nobody's way
+    try:
+        target = Target(folder, dst.name)
+        if not await target.is_here(store, info, update=update, continue_=continue_):
+            events = FileEvents(progress, bucket.uri_of(key), file_uri(dst))
+            await fetch(store, info, target, events, source=bucket.id, continue_=continue_)
+        folder.sweep(dst.name)
+    except UnsafeName as error:
+        raise IllegalArgumentError(f"{key!r} cannot be written to {dst}: {error}") from error
+    finally:
+        folder.done()
 
 
 async def download_dir(
@@ -102,29 +106,35 @@ async def download_dir(
     dst.mkdir(parents=True, exist_ok=True)
     download = _DirDownload(bucket, store, f"{root}/" if root else "", dst, wanted, progress)
 
-    async def fetch(blob: _Blob) -> None:
-        if not _is_here(blob.info, blob.path, update=update, continue_=continue_):
-            src, path = blob.info.key, blob.path
-            events = FileEvents(progress, bucket.uri_of(src), file_uri(path)) if progress else NO_EVENTS
-            try:
-                await _fetch(bucket, store, blob.info, path, events, continue_=continue_)
-            except BlobNotFound as error:  # deleted since it was listed
-                download.failures.add(bucket.uri_of(src), file_uri(path), str(error))
-            except IsADirectoryError:
-                message = f"{src!r} has no safe place in {dst}: {path} became a directory"
-                download.failures.add(bucket.uri_of(src), file_uri(path), message)
-        download.tree.clean(blob.path)
+    async def fetch_one(blob: _Blob) -> None:
+        info, target = blob.info, blob.target
+        try:
+            if not await target.is_here(store, info, update=update, continue_=continue_):
+                events = FileEvents(progress, bucket.uri_of(info.key), file_uri(target.path)) if progress else NO_EVENTS
+                await fetch(store, info, target, events, source=bucket.id, continue_=continue_)
+            target.folder.sweep(target.name)
+        except BlobNotFound as error:  # deleted since it was listed
+            download.fail(info.key, target.path, str(error))
+        except UnsafeName as error:
+            download.refuse(info.key, target.path, str(error))
+        except IsADirectoryError:
+            download.refuse(info.key, target.path, f"{target.path} became a directory")
+        finally:
+            target.folder.end(target.name)
         blob.directory.done()
 
     async with aclosing(download.walk()) as blobs:
-        await for_each(blobs, fetch, limit=FILES_AT_ONCE)
+        await for_each(blobs, fetch_one, limit=FILES_AT_ONCE)
     if download.failures.lines:
         lines = download.failures.lines
         raise TransferError(f"{len(lines)} blobs of {bucket.uri_of(root)} were not downloaded:", lines)
 
 
 class _DirDownload:
-    """One download_dir under way: turns a running listing into directories and files."""
+    """One download_dir under way: turns a running listing into directories and files.
+
+    What it holds grows with the depth of directories, not with the number of keys.
+    """
 
     def __init__(
         self,
@@ -137,23 +147,35 @@ class _DirDownload:
     ) -> None:
         self._bucket, self._store, self._prefix, self._dst = bucket, store, prefix, dst
         self._wanted, self._progress = wanted, progress
-        self.tree = LocalTree(dst)
-        self._open: list[tuple[str, Directory]] = []
+        self._open: list[_Open] = []
         self._skipped: str | None = None
         self.failures = Failures(progress)
 
     async def walk(self) -> AsyncGenerator[_Blob, None]:
         """The blobs to fetch, while the listing still pages; directories are made on the way."""
-        self.tree.make("")
-        self._open.append(("", Directory(self._bucket.uri_of(self._prefix), file_uri(self._dst), self._progress)))
-        async with aclosing(self._store.list(self._prefix)) as pages:
-            async for page in pages:
-                for info in page.blobs:
-                    blob = await self._place(info)
-                    if blob is not None:
-                        yield blob
-        while self._open:
-            self._open.pop()[1].done()
+        folder = Folder.root(self._dst)
+        try:
+            events = Directory(self._bucket.uri_of(self._prefix.removesuffix("/")), file_uri(self._dst), self._progress)
+            self._open.append(_Open("", folder, events))
+            async with aclosing(self._store.list(self._prefix)) as pages:
+                async for page in pages:
+                    for info in page.blobs:
+                        blob = await self._place(info)
+                        if blob is not None:
+                            yield blob
+            while self._open:
+                self._leave()
+        finally:
+            for row in self._open:
+                row.folder.done()
+
+    def fail(self, key: str, path: Path, message: str) -> None:
+        """Tell of a blob that is left out."""
+        self.failures.add(self._bucket.uri_of(key), file_uri(path), message)
+
+    def refuse(self, key: str, path: Path, reason: str) -> None:
+        """Tell of a key that cannot be a file here."""
+        self.fail(key, path, f"{key!r} has no safe place in {self._dst}: {reason}")
 
     async def _place(self, info: BlobInfo) -> _Blob | None:
         relative = info.key[len(self._prefix) :]
@@ -162,139 +184,41 @@ class _DirDownload:
             return None
         try:
             parts = safe_parts(relative.removesuffix("/") if is_marker else relative)
-            directory = await self._enter(parts if is_marker else parts[:-1])
-            if directory is None or is_marker:
+            place = await self._enter(parts if is_marker else parts[:-1])
+            if place is None or is_marker:
                 return None
-            path = self._dst / relative
             if self._wanted is not None and not await self._wanted(relative):
                 return None
-            if not path.is_symlink() and path.exists() and not path.is_file():
-                raise UnsafeName(f"{path} is there, and is no file")
+            place.folder.begin(parts[-1])
         except UnsafeName as error:
-            target = file_uri(self._dst)
-            self.failures.add(
-                self._bucket.uri_of(info.key), target, f"{info.key!r} has no safe place in {self._dst}: {error}"
-            )
+            self.refuse(info.key, self._dst, str(error))
             return None
-        directory.begin()
-        return _Blob(directory, info, path)
+        place.events.begin()
+        return _Blob(place.events, info, Target(place.folder, parts[-1]))
 
-    async def _enter(self, parts: list[str]) -> Directory | None:
+    async def _enter(self, parts: list[str]) -> _Open | None:
         """The directory under way for these names; None if the filter leaves it out."""
-        folder = "".join(f"{part}/" for part in parts)
-        if self._skipped is not None and folder.startswith(self._skipped):
+        relative = "".join(f"{part}/" for part in parts)
+        if self._skipped is not None and relative.startswith(self._skipped):
             return None
         self._skipped = None
-        while not folder.startswith(self._open[-1][0]):
-            self._open.pop()[1].done()
-        at = len(self._open[-1][0])
-        while (slash := folder.find("/", at)) >= 0:
-            at = slash + 1
-            current = folder[:at]
+        while not relative.startswith(self._open[-1].relative):
+            self._leave()
+        for depth in range(len(self._open) - 1, len(parts)):
+            above = self._open[-1]
+            current = f"{above.relative}{parts[depth]}/"
             if self._wanted is not None and not await self._wanted(current):
                 self._skipped = current
                 return None
-            path = self.tree.make(current[:-1])
-            parent = self._open[-1][1]
-            deeper = Directory(self._bucket.uri_of(self._prefix + current), file_uri(path), self._progress, parent)
-            self._open.append((current, deeper))
-        return self._open[-1][1]
+            folder = above.folder.enter(parts[depth])
+            uris = self._bucket.uri_of(f"{self._prefix}{current}".removesuffix("/")), file_uri(folder.path)
+            self._open.append(_Open(current, folder, Directory(*uris, self._progress, above.events)))
+        return self._open[-1]
 
-
-async def _fetch(
-    bucket: Bucket, store: BlobStore, info: BlobInfo, dst: Path, events: FileEvents, *, continue_: bool
-) -> None:
-    """Fetch one blob; one that is replaced meanwhile is begun anew, once."""
-    try:
-        await _fetch_once(bucket, store, info, dst, events, continue_=continue_)
-    except BlobChanged:
-        await _fetch_once(bucket, store, await store.head(info.key), dst, events, continue_=False)
-
-
-async def _fetch_once(
-    bucket: Bucket, store: BlobStore, info: BlobInfo, dst: Path, events: FileEvents, *, continue_: bool
-) -> None:
-    large = info.size > RANGE_BYTES and info.etag is not None
-    part = PartFile(dst, info, bucket.id, journal=large)
-    keep = continue_ and large  # what is in it, should this fail
-    done = part.open(resume=keep)
-    try:
-        if large:
-            events.start(info.size)
-            await _fetch_ranges(store, info, part, done, events)
-            size = info.size
-        else:
-            size = await _fetch_whole(store, info, part, events)
-        if os.fstat(part.descriptor).st_size != size:
-            raise IntegrityError(
-                f"{dst} has {os.fstat(part.descriptor).st_size} bytes instead of {size}: was the disk written to?"
-            )
-        part.commit()
-        events.complete(size)
-    except BlobChanged:
-        keep = False
-        raise
-    except OSError as error:
-        if error.filename is None and not isinstance(error, NeuroError):  # a full disk does not say whose
-            raise OSError(error.errno, error.strerror, str(dst)) from error
-        raise
-    finally:
-        part.close(keep=keep)
-
-
-async def _fetch_whole(store: BlobStore, info: BlobInfo, part: PartFile, events: FileEvents) -> int:
-    async with store.get(info.key) as reader:
-        size, at = reader.info.size, 0
-        events.start(size)
-        async for chunk in reader:
-            part.write(chunk, at)
-            at += len(chunk)
-            events.step(at, size)
-    return size
-
-
-async def _fetch_ranges(
-    store: BlobStore, info: BlobInfo, part: PartFile, done: list[tuple[int, int]], events: FileEvents
-) -> None:
-    missing = [row for row in _ranges(info.size) if row not in set(done)]
-    current = info.size - sum(stop - start for start, stop in missing)
-
-    async def fetch(row: tuple[int, int]) -> None:
-        nonlocal current
-        at, stop = row
-        async with store.get(info.key, start=at, stop=stop, etag=info.etag) as reader:
-            async for chunk in reader:
-                if len(chunk) > 2**20:
-                    await asyncio.to_thread(part.write, chunk, at)
-                else:
-                    part.write(chunk, at)
-                at += len(chunk)
-                current += len(chunk)
-                events.step(current, info.size)
-        if at != stop:
-            raise IntegrityError(f"{info.key!r}: {stop - row[0]} bytes were asked for and {at - row[0]} came")
-        part.note(*row)
-
-    async def rows() -> AsyncGenerator[tuple[int, int], None]:
-        for row in missing:
-            yield row
-
-    await for_each(rows(), fetch, limit=RANGES_AT_ONCE)
-
-
-def _ranges(size: int) -> list[tuple[int, int]]:
-    return [(start, min(start + RANGE_BYTES, size)) for start in range(0, size, RANGE_BYTES)]
-
-
-def _is_here(info: BlobInfo, dst: Path, *, update: bool, continue_: bool) -> bool:
-    """Whether the destination need not be touched. `continue_` skips what is complete, and no more than `update` would."""
-    if not (update or continue_):
-        return False
-    try:
-        status = dst.stat()
-    except FileNotFoundError:
-        return False
-    return is_up_to_date(info.size, info.modified_at, status.st_size, status.st_mtime)
+    def _leave(self) -> None:
+        row = self._open.pop()
+        row.folder.done()
+        row.events.done()
 
 
 async def _find(bucket: Bucket, store: BlobStore, key: str) -> BlobInfo:
@@ -302,6 +226,8 @@ async def _find(bucket: Bucket, store: BlobStore, key: str) -> BlobInfo:
         if key and not key.endswith("/"):
             return await store.head(key)
     except BlobNotFound:
-        if not await holds_any(store, f"{key}/"):
-            raise FileNotFoundError(errno.ENOENT, "No such blob", str(bucket.uri_of(key))) from None
+        pass
+    prefix = f"{key}/" if key and not key.endswith("/") else key
+    if prefix and not await holds_any(store, prefix):
+        raise FileNotFoundError(errno.ENOENT, "No such blob", str(bucket.uri_of(key)))
     raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(bucket.uri_of(key)))

@@ -4,54 +4,46 @@ The name of the unfinished file is made from the blob's etag, so bytes of one bl
 in it stands in a journal beside it, a line a range, written after the bytes.
 """
 
+import errno
 import fcntl
 import hashlib
 import os
 import re
+import stat
 from contextlib import suppress
-from pathlib import Path
+from typing import IO
 
 from neuro_sdk._stores.base import BlobInfo
 
 _PART = re.compile(r"\.(.+)\.[0-9a-f]{8}\.part", re.DOTALL)
 _LINE = re.compile(r"^(\d+)-(\d+)$")
+_OPEN_PART = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 class PartFile:
-    """The unfinished form of one local file. Without `commit` nothing of it stays but what a resume needs."""
+    """The unfinished form of a file in an open directory. Without `commit` only what a resume needs of it stays."""
 
-    def __init__(self, target: Path, info: BlobInfo, source: str, *, journal: bool) -> None:
+    def __init__(self, directory: int, target: str, info: BlobInfo, source: str, *, journal: bool) -> None:
         digest = hashlib.sha256(
             "\0".join([source, info.key, info.etag or "", str(info.size)]).encode("utf-8", "surrogatepass")
         )
+        self._directory = directory
         self._target = target
-        self._path = target.with_name(f".{_stem(target.name)}.{digest.hexdigest()[:8]}.part")
-        self._journal_path = self._path.with_name(self._path.name + ".done")
+        self._name = f".{_stem(target)}.{digest.hexdigest()[:8]}.part"
         self._journalled = journal
         self._committed = False
         self.descriptor = -1
 
     def open(self, *, resume: bool) -> list[tuple[int, int]]:
         """Open it; returns the ranges that are in it already, none unless `resume`."""
-        while True:
-            self.descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-            try:
-                fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except (
-                BlockingIOError
-            ):  # somebody else downloads the same blob to the same place: each gets a file of its own
-                os.close(self.descriptor)
-                self._path = self._target.with_name(f".{_stem(self._target.name)}.{os.urandom(4).hex()}.part")
-                self._journal_path = self._path.with_name(self._path.name + ".done")
-                continue
-            if _is_still(self.descriptor, self._path):
-                break
-            os.close(self.descriptor)
+        while not self._take():
+            # Somebody else downloads the same blob to here, or put something there: each gets a file of its own.
+            self._name = f".{_stem(self._target)}.{os.urandom(4).hex()}.part"
         done = self._read_journal() if resume else []
         if not done:
+            self._forget_journal()
             if os.fstat(self.descriptor).st_size:  # ext4 writes a file that was cut to nothing to the disk at once
                 os.ftruncate(self.descriptor, 0)
-            self._forget_journal()
         return done
 
     def write(self, data: bytes, at: int) -> None:
@@ -64,34 +56,64 @@ class PartFile:
     def note(self, start: int, stop: int) -> None:
         """This range is in it."""
         if self._journalled:
-            with open(self._journal_path, "a", encoding="ascii") as journal:
-                journal.write(f"{start}-{stop}\n")
+            with self._opened_journal(os.O_WRONLY | os.O_APPEND | os.O_CREAT, "ab") as journal:
+                journal.write(f"{start}-{stop}\n".encode())
 
     def commit(self) -> None:
         """Make it the target, in one step."""
-        self._path.replace(self._target)
+        self._forget_journal()  # before: at no moment does one speak of a file that is not there
+        os.rename(self._name, self._target, src_dir_fd=self._directory, dst_dir_fd=self._directory)
         self._committed = True
 
     def close(self, *, keep: bool) -> None:
         """Let go of it. Unless it was committed, or is kept to be resumed, it is removed."""
+        if self.descriptor < 0:
+            return
         if self._committed or not keep:
             self._forget_journal()
         if not self._committed and not keep:
             with suppress(FileNotFoundError):
-                self._path.unlink()
+                os.unlink(self._name, dir_fd=self._directory)
         os.close(self.descriptor)
+
+    def _take(self) -> bool:
+        """Open the file of the present name and lock it; False if it is not for us."""
+        try:
+            descriptor = os.open(self._name, _OPEN_PART, 0o666, dir_fd=self._directory)
+        except OSError as error:
+            if error.errno in {errno.ELOOP, errno.EISDIR}:
+                return False
+            raise
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # A second name of a file elsewhere is none of ours; one that was finished or swept meanwhile has no name.
+            ours = _is_plain(descriptor) and _is_still(descriptor, self._name, self._directory)
+        except BlockingIOError:
+            ours = False
+        if ours:
+            self.descriptor = descriptor
+        else:
+            os.close(descriptor)
+        return ours
 
     def _forget_journal(self) -> None:
         if self._journalled:
             with suppress(FileNotFoundError):
-                self._journal_path.unlink()
+                os.unlink(f"{self._name}.done", dir_fd=self._directory)
 
     def _read_journal(self) -> list[tuple[int, int]]:
         try:
-            lines = self._journal_path.read_text(encoding="ascii").splitlines()
-        except (FileNotFoundError, UnicodeDecodeError):
+            with self._opened_journal(os.O_RDONLY | os.O_NONBLOCK, "rb") as journal:
+                lines = journal.read().decode("ascii").splitlines()
+        except (OSError, UnicodeDecodeError):
             return []
-        return [(int(found[1]), int(found[2])) for line in lines if (found := _LINE.match(line))]
+        rows = [(int(found[1]), int(found[2])) for line in lines if (found := _LINE.match(line))]
+        size = os.fstat(self.descriptor).st_size
+        return [(start, stop) for start, stop in rows if stop <= size]
+
+    def _opened_journal(self, flags: int, mode: str) -> IO[bytes]:
+        name = f"{self._name}.done"
+        return os.fdopen(os.open(name, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666, dir_fd=self._directory), mode)
 
 
 def is_part_name(name: str) -> bool:
@@ -99,19 +121,20 @@ def is_part_name(name: str) -> bool:
     return _PART.fullmatch(name.removesuffix(".done")) is not None
 
 
-def stale_parts(directory: Path) -> dict[str, list[Path]]:
-    """The unfinished files in a directory, by what their targets' names begin them with; see `remove_stale`."""
-    found: dict[str, list[Path]] = {}
-    for name in os.listdir(directory):
-        if match := _PART.fullmatch(name):
-            found.setdefault(match[1], []).append(directory / name)
+def stale_parts(directory: int) -> dict[str, list[str]]:
+    """The unfinished files in an open directory, by what their targets' names begin them with; see `remove_stale`."""
+    found: dict[str, list[str]] = {}
+    with os.scandir(directory) as rows:
+        for row in rows:
+            if match := _PART.fullmatch(row.name):
+                found.setdefault(match[1], []).append(row.name)
     return found
 
 
-def remove_stale(stale: dict[str, list[Path]], target: Path) -> None:
+def remove_stale(directory: int, stale: dict[str, list[str]], target: str) -> None:
     """Remove what interrupted downloads of other blobs to `target` left. What another process is writing stays."""
-    for part in stale.pop(_stem(target.name), ()):
-        _remove_if_free(part)
+    for name in stale.pop(_stem(target), ()) if stale else ():
+        _remove_if_free(directory, name)
 
 
 def _stem(name: str) -> str:
@@ -123,23 +146,29 @@ def _stem(name: str) -> str:
     )
 
 
-def _remove_if_free(part: Path) -> None:
+def _remove_if_free(directory: int, name: str) -> None:
     try:
-        descriptor = os.open(part, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = os.open(name, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory)
     except OSError:
         return
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        part.unlink()
-        part.with_name(part.name + ".done").unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(f"{name}.done", dir_fd=directory)
+        os.unlink(name, dir_fd=directory)
     except OSError:
         return
     finally:
         os.close(descriptor)
 
 
-def _is_still(descriptor: int, path: Path) -> bool:
+def _is_plain(descriptor: int) -> bool:
+    status = os.fstat(descriptor)
+    return stat.S_ISREG(status.st_mode) and status.st_nlink == 1
+
+
+def _is_still(descriptor: int, name: str, directory: int) -> bool:
     try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+        return os.path.samestat(os.fstat(descriptor), os.stat(name, dir_fd=directory, follow_symlinks=False))
     except FileNotFoundError:
         return False

@@ -5,13 +5,14 @@ from datetime import datetime
 _SLACK_SECONDS = 2.0  # clocks of the two sides, and whole seconds in listings
 
 
-def is_up_to_date(
-    src_size: int, src_moment: float | datetime | None, dst_size: int, dst_moment: float | datetime | None
-) -> bool:
-    """Whether the destination is certainly newer than the source. In doubt it is not, and the file is moved again."""
-    if src_moment is None or dst_moment is None or src_size != dst_size:
+def is_newer(dst: float | datetime | None, src: float | datetime | None) -> bool:
+    """Whether the destination is certainly newer than the source, by when each was last changed. In doubt it is not.
+
+    Sizes say nothing here: neither side ever shows a half-written file, and what somebody changed after the last transfer is theirs.
+    """
+    if src is None or dst is None:
         return False
-    return _seconds(dst_moment) - _seconds(src_moment) >= _SLACK_SECONDS
+    return _seconds(dst) - _seconds(src) >= _SLACK_SECONDS
 
 
 def _seconds(moment: float | datetime) -> float:

@@ -16,17 +16,19 @@ from neuro_sdk._progress import (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FileEvents:
-    """The events of one file."""
+    """The events of one file. It starts once; if it is begun anew its steps go back, perhaps with another size."""
 
     progress: AbstractFileProgress | None
     src: URL
     dst: URL
+    _started: bool = False
 
     def start(self, size: int) -> None:
         """It begins."""
-        if self.progress is not None:
+        if self.progress is not None and not self._started:
+            self._started = True
             self.progress.start(StorageProgressStart(self.src, self.dst, size))
 
     def step(self, current: int, size: int) -> None:

@@ -10,6 +10,8 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 
+from yarl import URL
+
 from neuro_sdk._concurrency import Budget, for_each
 from neuro_sdk._errors import BlobChanged, BlobNotFound, IllegalArgumentError, TransferError
 from neuro_sdk._ignore import IgnoreRules
@@ -22,7 +24,7 @@ from neuro_sdk._uri import file_uri
 from .journal import Journal
 from .parts import SourceFile, Uploads
 from .scan import Filter, LocalEntry, entries_of, identity, is_wanted
-from .select import is_up_to_date
+from .select import is_newer
 from .tree import NO_EVENTS, Directory, Failures, FileEvents
 
 FILES_AT_ONCE = 64
@@ -55,14 +57,17 @@ async def upload_file(
         BlobChanged: the file changed while it was read.
     """
     target = key.removesuffix("/")
-    status = src.stat()
+    try:
+        status = src.stat()
+    except NotADirectoryError as error:  # a file is where a directory of its path should be
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(src)) from error
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(src))
     if not stat.S_ISREG(status.st_mode):
         raise IllegalArgumentError(f"{src} is no regular file: send what it gives with put_blob, or `neuro blob cp -`")
     if not target or await holds_any(store, f"{target}/"):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(bucket.uri_of(key)))
-    if update and await _is_stored(store, target, status.st_size, status.st_mtime):
+    if update and await _is_stored(store, target, status.st_mtime):
         return
     async with Uploads(bucket.id, store, journal) as uploads:
         await _put_file(src, uploads, target, FileEvents(progress, file_uri(src), bucket.uri_of(target)))
@@ -92,14 +97,13 @@ async def upload_dir(
         raise OSError(code, os.strerror(code), str(src))
     root = key.rstrip("/")
     uploads = Uploads(bucket.id, store, journal)
-    upload = _DirUpload(bucket, uploads, wanted, progress)
+    upload = _DirUpload(bucket, uploads, wanted, progress, update=update)
     upload.new = bool(root) and not await holds_any(store, f"{root}/")
     if upload.new and await exists(store, root):
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(bucket.uri_of(root)))
-    if update and not upload.new:
-        upload.stored = await _listing(store, f"{root}/" if root else "")
     rules = IgnoreRules.of(src, ignore_file_names)
-    top = Directory(file_uri(src), bucket.uri_of(f"{root}/" if root else ""), progress)
+    here = bucket.uri_of(root) if root else URL(f"{bucket.uri}/", encoded=True)  # as the released SDKs write it
+    top = Directory(file_uri(src), here, progress)
     async with uploads, aclosing(upload.walk(src, f"{root}/" if root else "", top, rules, frozenset(), "")) as files:
         await for_each(files, upload.put, limit=FILES_AT_ONCE)
     if upload.failures.lines:
@@ -113,12 +117,18 @@ class _DirUpload:
     """Nothing was under the destination when it began."""
 
     def __init__(
-        self, bucket: Bucket, uploads: Uploads, wanted: Filter | None, progress: AbstractRecursiveFileProgress | None
+        self,
+        bucket: Bucket,
+        uploads: Uploads,
+        wanted: Filter | None,
+        progress: AbstractRecursiveFileProgress | None,
+        *,
+        update: bool,
     ) -> None:
         self._bucket, self._uploads, self._wanted, self._progress = bucket, uploads, wanted, progress
         self._budget = Budget(BYTES_AT_ONCE)
+        self._update = update
         self.failures = Failures(progress)
-        self.stored: dict[str, BlobInfo] = {}
 
     async def walk(
         self,
@@ -130,7 +140,7 @@ class _DirUpload:
         relative: str,
     ) -> AsyncGenerator[_File, None]:
         """The files to upload, as they are found; directories are told of, and made to stay, on the way."""
-        await self._keep_directory(prefix, directory)
+        stored = await self._keep_directory(prefix, directory)
         above |= {identity(path)}
         for entry in entries_of(path, above):
             name, key = f"{relative}{entry.name}", f"{prefix}{entry.name}"
@@ -139,12 +149,12 @@ class _DirUpload:
             if entry.fault is not None:
                 self.failures.add(file_uri(entry.path), self._bucket.uri_of(key), entry.fault, ends_in_error=False)
             elif entry.is_dir:
-                deeper = Directory(file_uri(entry.path), self._bucket.uri_of(f"{key}/"), self._progress, directory)
+                deeper = Directory(file_uri(entry.path), self._bucket.uri_of(key), self._progress, directory)
                 inside = rules.inside(entry.path)
                 async with aclosing(self.walk(entry.path, f"{key}/", deeper, inside, above, f"{name}/")) as files:
                     async for file in files:
                         yield file
-            elif not self._is_stored(entry, key):
+            elif (info := stored.get(key)) is None or not is_newer(info.modified_at, entry.mtime):
                 directory.begin()
                 yield _File(directory, entry, key)
         directory.done()
@@ -160,18 +170,27 @@ class _DirUpload:
                 self.failures.add(file_uri(src), self._bucket.uri_of(key), str(error))
         file.directory.done()
 
-    async def _keep_directory(self, prefix: str, directory: Directory) -> None:
-        """Put a marker, so that the directory stays also when it is empty; never over anything that is there."""
-        if not prefix or not (self.new or not await holds_any(self._uploads.store, prefix)):
-            return
-        try:
-            await self._uploads.store.put(prefix, b"")
-        except IllegalArgumentError as error:
-            self.failures.add(directory.src, directory.dst, str(error))
+    async def _keep_directory(self, prefix: str, directory: Directory) -> dict[str, BlobInfo]:
+        """Put a marker, so that the directory stays also when it is empty; never over anything that is there.
 
-    def _is_stored(self, entry: LocalEntry, key: str) -> bool:
-        info = self.stored.get(key)
-        return info is not None and is_up_to_date(entry.size, entry.mtime, info.size, info.modified_at)
+        Returns the blobs that are directly in it, where these matter: of all that is stored, one directory at a time.
+        """
+        stored: dict[str, BlobInfo] = {}
+        if self.new:
+            found = False
+        elif self._update:
+            found = False
+            async for page in self._uploads.store.list(prefix, delimiter="/"):
+                found = found or bool(page.blobs or page.prefixes)
+                stored.update((blob.key, blob) for blob in page.blobs)
+        else:
+            found = not prefix or await holds_any(self._uploads.store, prefix)
+        if prefix and not found:
+            try:
+                await self._uploads.store.put(prefix, b"")
+            except IllegalArgumentError as error:
+                self.failures.add(directory.src, directory.dst, str(error))
+        return stored
 
 
 async def _put_file(path: Path, uploads: Uploads, key: str, events: FileEvents) -> None:
@@ -194,13 +213,8 @@ def _held_bytes(size: int) -> int:
     return size if size <= SINGLE_PUT_BYTES else part_bytes_for(size) * PARTS_AT_ONCE
 
 
-async def _is_stored(store: BlobStore, key: str, size: int, mtime: float) -> bool:
+async def _is_stored(store: BlobStore, key: str, mtime: float) -> bool:
     try:
-        info = await store.head(key)
+        return is_newer((await store.head(key)).modified_at, mtime)
     except BlobNotFound:
         return False
-    return is_up_to_date(size, mtime, info.size, info.modified_at)
-
-
-async def _listing(store: BlobStore, prefix: str) -> dict[str, BlobInfo]:
-    return {blob.key: blob async for page in store.list(prefix) for blob in page.blobs}

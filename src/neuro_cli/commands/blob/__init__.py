@@ -16,9 +16,19 @@ blob = LazyGroup(
         "lsbucket": Lazy(f"{_HERE}.lsbucket:lsbucket", "List buckets."),
         "statbucket": Lazy(f"{_HERE}.statbucket:statbucket", "Show everything about one bucket."),
         "rmbucket": Lazy(f"{_HERE}.rmbucket:rmbucket", "Remove buckets."),
+        "importbucket": Lazy(f"{_HERE}.importbucket:importbucket", "Take in a bucket of a provider."),
+        "du": Lazy(f"{_HERE}.du:du", "Count the blobs of a bucket and their bytes."),
+        "set-bucket-publicity": Lazy(
+            f"{_HERE}.set_bucket_publicity:set_bucket_publicity", "Let everyone read a bucket, or nobody else."
+        ),
         "ls": Lazy(f"{_HERE}.ls:ls", "List blobs, or your buckets."),
+        "glob": Lazy(f"{_HERE}.glob:glob", "List the blobs that match patterns."),
         "cp": Lazy(f"{_HERE}.cp:cp", "Copy files to blobs, and blobs to files."),
         "rm": Lazy(f"{_HERE}.rm:rm", "Remove blobs."),
         "sign-url": Lazy(f"{_HERE}.sign_url:sign_url", "Make a link to a blob that works without logging in."),
+        "mkcredentials": Lazy(f"{_HERE}.mkcredentials:mkcredentials", "Make credentials for other S3 tools."),
+        "lscredentials": Lazy(f"{_HERE}.lscredentials:lscredentials", "List them."),
+        "statcredentials": Lazy(f"{_HERE}.statcredentials:statcredentials", "Show them."),
+        "rmcredentials": Lazy(f"{_HERE}.rmcredentials:rmcredentials", "Remove them."),
     },
 )

@@ -18,15 +18,15 @@ from neuro_sdk import BucketEntry, Client
 @click.option("-l", "long", is_flag=True, help="Kind, size and date of each.")
 @click.option("-h", "human", is_flag=True, help="With -l: sizes like 3.2 GiB.")
 @click.option("-r", "recursive", is_flag=True, help="Everything below, and no folders.")
-@_options.no_glob
+@_options.globbing
 @_options.as_json
-def ls(paths: tuple[str, ...], long: bool, human: bool, recursive: bool, no_glob: bool, as_json: bool) -> None:
+def ls(paths: tuple[str, ...], long: bool, human: bool, recursive: bool, globbing: bool, as_json: bool) -> None:
     """List the blobs and folders that begin with PATHS; without any, your buckets.
 
     blob:b/photo lists what begins with 'photo', blob:b/photo/ what is in that folder, 'blob:b/**/*.jpg' what matches.
     """
     addresses = [_address.parse_blob(path) for path in paths]
-    listing = _Listing(long, human, recursive, as_json, globbing=not no_glob)
+    listing = _Listing(long, human, recursive, as_json, globbing=globbing)
 
     async def act(client: Client) -> None:
         reader = await _address.reader_of(client)

@@ -15,20 +15,21 @@ _AT_ONCE = 16
 @click.command()
 @click.argument("paths", nargs=-1, required=True)
 @click.option("-r", "--recursive", is_flag=True, help="Folders too, with all that is in them.")
-@_options.no_glob
+@_options.globbing
 @_options.quiet
-def rm(paths: tuple[str, ...], recursive: bool, no_glob: bool, quiet: bool) -> None:
+@click.option("-p/-P", "--progress/--no-progress", "each", default=False, help="Whether to tell of each that is gone.")
+def rm(paths: tuple[str, ...], recursive: bool, globbing: bool, quiet: bool, each: bool) -> None:
     """Remove the blobs at PATHS."""
     addresses = [_address.parse_blob(path) for path in paths]
 
     async def act(client: Client) -> None:
-        with _progress.DeleteProgress("deleted", "blob", _progress.display(quiet=quiet)) as progress:
+        with _progress.DeleteProgress("deleted", "blob", _progress.display(quiet=quiet), each=each) as progress:
 
             async def remove(url: URL) -> None:
                 await client.buckets.blob_rm(url, recursive=recursive, progress=progress)
 
             async def remove_all(address: Address) -> None:
-                if address.is_pattern and not no_glob:
+                if address.is_pattern and globbing:
                     urls = (entry.uri async for entry in matches(client, address))
                     await for_each(urls, remove, at_once=_AT_ONCE)
                 else:

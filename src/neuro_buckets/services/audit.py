@@ -1,0 +1,58 @@
+"""The audit log: who did what, on what, from where, and how it ended. In the database for questions, and as lines in the log."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import asdict
+
+import structlog
+
+from neuro_buckets.repository import Repository
+from neuro_buckets.repository.audit import AuditEntry
+
+log = structlog.get_logger(__name__)
+
+_concerned: ContextVar[list[str]] = ContextVar("concerned")
+
+
+def concerns(resource_id: str) -> None:
+    """Say which bucket or credentials the request under way is about; the last one that is named counts."""
+    noted = _concerned.get(None)
+    if noted is not None:
+        noted.append(resource_id)
+
+
+@contextmanager
+def noting() -> Iterator[list[str]]:
+    """A request: yields what `concerns` will be told while it runs."""
+    noted: list[str] = []
+    token = _concerned.set(noted)
+    try:
+        yield noted
+    finally:
+        _concerned.reset(token)
+
+
+class AuditLog:
+    """Writes entries down, and reads them."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._rows = repository.audit
+
+    async def write(self, entry: AuditEntry) -> None:
+        """Keep an entry; it is on the disk when this returns.
+
+        Raises:
+            RepositoryError: it could not be kept in the database; it is in the log.
+        """
+        values = asdict(entry)
+        for known in ("id", "at", "request_id"):  # the log has them already, or never
+            del values[known]
+        log.info("audit", **values)
+        await self._rows.add(entry)
+
+    async def page(
+        self, *, limit: int, before: int | None = None, user: str | None = None, resource_id: str | None = None
+    ) -> list[AuditEntry]:
+        """The newest entries that match; the next page begins `before` the last one's id."""
+        return await self._rows.page(limit=limit, before=before, user=user, resource_id=resource_id)
