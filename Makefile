@@ -1,5 +1,5 @@
 # The project's commands. Both `demo` and `test` work on a fresh clone: they make .venv and install what they need.
-.PHONY: demo test setup setup-test lint types docs clean
+.PHONY: demo test setup setup-test postgres lint types docs clean
 BIN := .venv/bin
 INSTALL := $(shell command -v uv >/dev/null 2>&1 && echo "uv pip install -q --python $(BIN)/python" || echo "$(BIN)/python -m pip install -q --disable-pip-version-check")
 
@@ -11,7 +11,16 @@ test: setup-test lint types   ## everything that must hold before a change lands
 
 setup: .venv/service.stamp
 
-setup-test: .venv/test.stamp
+setup-test: .venv/test.stamp postgres
+
+# The tests start a server of their own; the package is kept from making, and starting, one for the machine.
+NO_CLUSTER := /etc/postgresql-common/createcluster.d/only-for-tests.conf
+postgres:
+	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || { [ "$$(id -u)" = 0 ] \
+	  || { echo "the tests need PostgreSQL's server: apt-get install postgresql" >&2; exit 0; }; \
+	  mkdir -p $(dir $(NO_CLUSTER)) && echo "create_main_cluster = false" >$(NO_CLUSTER) \
+	  && apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends postgresql; \
+	  status=$$?; rm -f $(NO_CLUSTER); exit $$status; }
 
 lint: setup-test
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports

@@ -10,7 +10,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 
 from neuro_buckets.config import ServiceConfig, make_data_directory
-from neuro_buckets.errors import NotFound, Unauthenticated
+from neuro_buckets.errors import InvalidRequest, NotFound, Unauthenticated
 from neuro_buckets.key_files import load_key
 from neuro_buckets.models import Caller, Token, TokenScope, check_user_name, now
 from neuro_buckets.repository import Repository
@@ -19,6 +19,7 @@ AUDIENCE = "neuro-buckets"
 ISSUER = "neuro-buckets"
 ALGORITHM = "HS256"
 CLOCK_SKEW_SECONDS = 30
+LABEL_CHARACTERS = 64
 
 _CLAIMS = jwt.JWTClaimsRegistry(
     leeway=CLOCK_SKEW_SECONDS,
@@ -53,6 +54,8 @@ class Tokens:
     ) -> tuple[str, Token]:
         """The same, with what is kept of it."""
         check_user_name(user)
+        if len(label) > LABEL_CHARACTERS:
+            raise InvalidRequest(f"the label of a token has at most {LABEL_CHARACTERS} characters, not {len(label)}")
         created_at = now()
         token = Token(str(uuid.uuid4()), user, label, created_at, created_at + lifetime, scope=scope)
         await self._rows.add(token)

@@ -277,6 +277,8 @@ class ClusterOut(_Out):
     resource_pool_types: list[str]
     resource_presets: list[str]
     orgs: list[str]
+    idempotency_keys: bool = True
+    """A POST that makes something can be sent again with its `Idempotency-Key`, and makes one."""
 
 
 class ProjectOut(_Out):

@@ -5,6 +5,7 @@ What is asked when, and what is cached, is not decided here.
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -38,6 +39,8 @@ class Cluster:
     name: str
     buckets_url: URL
     orgs: tuple[str | None, ...]
+    idempotency_keys: bool = False
+    """Whether a POST that makes something can be sent again, and makes one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,7 @@ class Api:
     async def create_bucket(self, cluster: Cluster, name: str | None, org: str | None, project: str | None) -> Bucket:
         """Make a bucket."""
         url, body = cluster.buckets_url / "buckets", _named(name, org, project)
-        return _wire.bucket(await self._call("POST", url, body=body, what=f"bucket {name!r}"), cluster.name)
+        return _wire.bucket(await self._make(cluster, url, body, f"bucket {name!r}"), cluster.name)
 
     async def get_bucket(self, cluster: Cluster, id_or_name: str, scope: Scope) -> Bucket:
         """One bucket, by id or name."""
@@ -129,7 +132,7 @@ class Api:
             **_named(name, org, project),
         }
         url = cluster.buckets_url / "buckets/import/external"
-        return _wire.bucket(await self._call("POST", url, body=body, what=f"bucket {name!r}"), cluster.name)
+        return _wire.bucket(await self._make(cluster, url, body, f"bucket {name!r}"), cluster.name)
 
     async def set_public_access(self, cluster: Cluster, id_or_name: str, scope: Scope, public: bool) -> Bucket:
         """Let everyone read a bucket, or nobody else any more."""
@@ -174,7 +177,7 @@ class Api:
         if name is not None:
             _wire.check_name("the name of persistent credentials", name)
         body = {"name": name, "bucket_ids": bucket_ids, "read_only": read_only}
-        answer = await self._call("POST", cluster.buckets_url / "persistent_credentials", body=body)
+        answer = await self._make(cluster, cluster.buckets_url / "persistent_credentials", body, "")
         return _wire.persistent_credentials(answer, cluster.name)
 
     async def get_credentials(self, cluster: Cluster, id_or_name: str) -> PersistentBucketCredentials:
@@ -200,7 +203,12 @@ class Api:
             raise AuthenticationError(f"{self._config.url} does not take the token: log in again with `neuro login`")
         try:
             rows = [
-                Cluster(str(row["name"]), URL(str(row["buckets_url"])), tuple(row.get("orgs") or ()))
+                Cluster(
+                    str(row["name"]),
+                    URL(str(row["buckets_url"])),
+                    tuple(row.get("orgs") or ()),
+                    bool(row.get("idempotency_keys")),
+                )
                 for row in cast("Iterable[Mapping[str, list[str]]]", answer["clusters"])
             ]
         except (KeyError, TypeError, ValueError) as error:
@@ -224,6 +232,11 @@ class Api:
                 if "error" in row:
                     raise NDJSONError(str(row["error"]))
                 yield row
+
+    async def _make(self, cluster: Cluster, url: URL, body: _wire.JSON, what: str) -> object:
+        """Make something, once, however often it has to be asked for."""
+        key = os.urandom(16).hex()
+        return await self._call("POST", url, body=body, what=what, again=cluster.idempotency_keys, idempotency_key=key)
 
     async def _bucket_call(
         self,
@@ -273,11 +286,14 @@ class Api:
         what: str = "",
         again: bool = False,
         missing: type[ResourceNotFound] = BucketNotFound,
+        idempotency_key: str | None = None,
     ) -> object:
         """One call; `again`: it can be repeated, because it changes nothing or twice is the same as once."""
         origin, target = Origin.parse(str(url.origin())), _target(url, query or {})
         data = b"" if body is None else json.dumps(body).encode()
         headers = self._headers(content_type="application/json" if data else None)
+        if idempotency_key is not None:
+            headers.append(("idempotency-key", idempotency_key))
 
         async def attempt() -> object:
             try:

@@ -1,6 +1,7 @@
 """What the control plane sends, read: JSON into models, a status into an error. No request is made here."""
 
 import json
+import re
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import cast
@@ -160,9 +161,9 @@ def error(status: int, body: bytes, what: str, missing: type[ResourceNotFound] =
     said = payload.get("error") if isinstance(payload, dict) else None
     message = str(said or body[:300].decode("utf-8", "replace").strip() or f"status {status}")
     kind = missing if status == 404 else _ERRORS.get(status, BadGateway)
-    if (
-        what and status != 401 and "bucket" not in message.lower() and "credentials" not in message.lower()
-    ):  # ours name it
+    if isinstance(payload, dict) and payload.get("code") == "under_way":  # our own request, whose answer was lost
+        kind = ServerNotAvailable
+    if what and status != 401 and not re.search("bucket|credentials", message, re.IGNORECASE):  # ours name it
         message = f"{what}: {message}"
     if issubclass(kind, IllegalArgumentError):
         return kind(message, payload)

@@ -168,9 +168,7 @@ async def test_a_lost_reply_leaves_no_identity_behind(service: Service, alice: h
     assert service.provider.principals == set()
 
 
-async def test_no_secret_is_in_the_database_as_it_is(
-    service: Service, alice: httpx.AsyncClient, database: str
-) -> None:
+async def test_no_secret_is_in_the_database_as_it_is(service: Service, alice: httpx.AsyncClient, database: str) -> None:
     await create(alice, "first")
     made = await make(alice, "first", name="mine")
     secret = made["credentials"][0]["credentials"]["secret_access_key"]

@@ -1,4 +1,4 @@
-"""Two services on one PostgreSQL: one of them reconciles at a time, and when it dies the other goes on; a lease of either counts for both."""
+"""Two services on one PostgreSQL: one of them reconciles at a time, and when it dies the other goes on; leases count for both."""
 
 import asyncio
 from collections.abc import AsyncIterator

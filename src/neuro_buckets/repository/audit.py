@@ -41,7 +41,9 @@ class AuditRows:
         """Write an entry down; it is on the disk when this returns."""
         values = asdict(entry)
         del values["id"]
-        async with self._database.write() as connection:
+        for name in ("asked_for", "address"):  # which a caller chooses
+            values[name] = values[name][: getattr(audit.c[name].type, "length", None)]
+        async with self._database.append() as connection:
             await connection.execute(insert(audit).values(values))
 
     async def page(

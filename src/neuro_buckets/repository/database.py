@@ -47,6 +47,16 @@ class Database:
             yield connection
 
     @asynccontextmanager
+    async def append(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that only adds rows and has read nothing: where the database can, others write meanwhile."""
+        if self.shared:
+            async with self._transaction(self._dialect.appender) as connection:
+                yield connection
+        else:
+            async with self.write() as connection:
+                yield connection
+
+    @asynccontextmanager
     async def migrate(self) -> AsyncIterator[AsyncConnection]:
         """As `write`, as the first of all, and however long it takes: of several that start at once, one is here.
 

@@ -57,7 +57,7 @@ class Sqlite:
         self.reader = self._engine.execution_options(begin="BEGIN")
         # Taking the write lock later than at the start could deadlock.
         self.writer = self._engine.execution_options(begin="BEGIN IMMEDIATE")
-        self.migrator = self.writer
+        self.appender = self.migrator = self.writer
         self.sessions = self._engine
 
     async def prepare(self) -> None:
@@ -107,6 +107,7 @@ class Postgres:
         for engine in (self._engine, self._patient):
             event.listen(engine.sync_engine, "begin", _begin)
             event.listen(engine.sync_engine, "before_cursor_execute", _without_nul, retval=True)
+        self.appender = self._engine.execution_options(isolation_level="READ COMMITTED")
         alone = {"isolation_level": "READ COMMITTED", "begin": f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})"}
         self.reader = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         self.writer = self._engine.execution_options(**alone)
