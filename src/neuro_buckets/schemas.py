@@ -114,6 +114,7 @@ class SignUrl(_In):
 
     key: str = Field(min_length=1)
     expires_in_sec: StrictInt = Field(default=3600, ge=1, le=SIGNED_URL_MAX_SECONDS)
+    method: Literal["GET", "PUT"] = "GET"
 
 
 class BucketOut(_Out):

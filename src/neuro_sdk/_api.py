@@ -189,9 +189,13 @@ class Api:
         """End persistent credentials."""
         await self._credentials_call("DELETE", cluster, id_or_name)
 
-    async def sign_blob_url(self, cluster: Cluster, bucket_id: str, key: str, expires_in_seconds: int) -> URL:
-        """An address that gives the blob to anyone, for a while."""
-        body = {"key": key, "expires_in_sec": expires_in_seconds}
+    async def sign_blob_url(
+        self, cluster: Cluster, bucket_id: str, key: str, expires_in_seconds: int, *, put: bool
+    ) -> URL:
+        """An address that gives the blob to anyone, or takes it from anyone, for a while."""
+        body: dict[str, object] = {"key": key, "expires_in_sec": expires_in_seconds}
+        if put:  # a released server signs for GET only, and refuses the field
+            body["method"] = "PUT"
         answer = _wire.fields(
             await self._bucket_call("POST", cluster, bucket_id, Scope(), "/sign_blob_url", body=body, again=True)
         )

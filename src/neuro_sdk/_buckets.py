@@ -490,8 +490,11 @@ class Buckets:
         async with self._addressed(uri) as (opened, key):
             await _blobs.remove(opened.bucket, opened.store, key, recursive=recursive, progress=progress)
 
-    async def make_signed_url(self, uri: URL, expires_in_seconds: int = 3600) -> URL:
-        """An address with which anyone can GET the blob, for up to 7 days. Whether the blob is there is not checked."""
+    async def make_signed_url(self, uri: URL, expires_in_seconds: int = 3600, *, put: bool = False) -> URL:
+        """An address with which anyone can GET the blob, for up to 7 days. Whether the blob is there is not checked.
+
+        With `put` it is one with which anyone can PUT the blob, as its whole body; that needs the right to write.
+        """
         if not isinstance(expires_in_seconds, int) or not 0 < expires_in_seconds <= MAX_SIGNED_SECONDS:
             raise IllegalArgumentError(
                 f"expires_in_seconds is from 1 to {MAX_SIGNED_SECONDS} (7 days), not {expires_in_seconds!r}"
@@ -499,7 +502,7 @@ class Buckets:
         cluster, bucket, key = await self._found(uri)
         if not key:
             raise IllegalArgumentError(f"{str(uri)!r} names a bucket: only a blob can be signed for")
-        return await self._api.sign_blob_url(cluster, bucket.id, key, expires_in_seconds)
+        return await self._api.sign_blob_url(cluster, bucket.id, key, expires_in_seconds, put=put)
 
     def get_disk_usage(
         self,

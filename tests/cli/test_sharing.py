@@ -113,3 +113,25 @@ def test_what_opens_a_bucket_is_asked_for_by_name(neuro: Program) -> None:
         neuro.run(*base, "--provider", "aws", "--aws-access-key-id", "id"), 2
     )
     assert "--azure-storage-account-url is missing" in failed(neuro.run(*base, "--provider", "azure"), 2)
+
+
+def test_a_bucket_is_shared_listed_and_no_longer_shared(neuro: Program, bucket: str, running: Running) -> None:
+    admin = ["token", "create", "carol", "--data", str(running.ready.parent)]
+    token = ok(neuro.run(*admin))[0]
+    carol = Program(neuro.cwd / "carol")
+    ok(carol.run("login", running.url, stdin=token))
+    put(neuro, f"blob:{bucket}/k", b"body")
+    owner = json.loads(ok(neuro.run("blob", "statbucket", "--json", bucket))[0])["owner"]
+    address = f"blob:/{owner}/{bucket}/k"
+    failed(carol.run("blob", "ls", address), 4)
+    done = neuro.run("blob", "share", bucket, "carol", "reader")
+    assert (done.returncode, done.stderr) == (0, f"carol is reader of bucket {bucket} now\n")
+    assert ok(neuro.run("blob", "lsshares", bucket)) == ["carol  reader"]
+    assert json.loads(ok(neuro.run("blob", "lsshares", "--json", bucket))[0]) == {"user": "carol", "role": "reader"}
+    assert ok(carol.run("blob", "ls", address)) == [address]
+    failed(carol.run("blob", "rm", address), 3)
+    failed(carol.run("blob", "share", "--owner", owner, bucket, "carol", "manager"), 3)
+    ok(neuro.run("blob", "unshare", bucket, "carol"))
+    failed(carol.run("blob", "ls", address), 4)
+    failed(neuro.run("blob", "share", bucket, "nobody-here", "reader"), 4)
+    failed(neuro.run("blob", "share", bucket, "carol", "king"), 2)

@@ -145,6 +145,10 @@ class ProviderSuite(abc.ABC):
     async def fetch(self, provider: BucketProvider, url: str) -> bytes:
         """What a stranger gets under a signed URL; raises `Refused`."""
 
+    @abc.abstractmethod
+    async def store(self, provider: BucketProvider, url: str, body: bytes) -> None:
+        """What a stranger puts under a signed URL; raises `Refused`."""
+
     @pytest.fixture
     async def buckets(self, provider: BucketProvider) -> Buckets:
         """The same names for every test of a run: a storage may take long over the first blob of a new bucket."""
@@ -478,6 +482,22 @@ class ProviderSuite(abc.ABC):
 
         assert await self.fetch(provider, url) == key.encode()
         assert sorted(await asyncio.to_thread(admin.list, buckets.granted)) == sorted([KEY, key])
+
+    async def test_a_url_signed_for_a_put_takes_its_blob_from_anyone_and_does_nothing_else(
+        self, provider: BucketProvider, buckets: Buckets
+    ) -> None:
+        url = await provider.sign_url(buckets.granted, "dir/sent in", 60, put=True)
+        for body in (b"", b"first", b"second"):
+            await self.store(provider, url, body)
+            assert await self.fetch(provider, await provider.sign_url(buckets.granted, "dir/sent in", 60)) == body
+        with pytest.raises(Refused):
+            await self.fetch(provider, url)
+        with pytest.raises(Refused):
+            await self.store(provider, await provider.sign_url(buckets.granted, KEY, 60), b"over it")
+        with pytest.raises(Refused):
+            await self.store(provider, url.replace(buckets.granted, buckets.other), b"elsewhere")
+        admin = await self.administrator(provider, buckets)
+        await asyncio.to_thread(admin.delete, buckets.granted, "dir/sent in")
 
     async def test_a_signed_url_for_another_key_or_bucket_is_refused(
         self, provider: BucketProvider, buckets: Buckets

@@ -87,6 +87,10 @@ class TestMemoryProvider(ProviderSuite):
         assert isinstance(provider, MemoryProvider)
         return _refused(lambda: provider.fetch(url))
 
+    async def store(self, provider: BucketProvider, url: str, body: bytes) -> None:
+        assert isinstance(provider, MemoryProvider)
+        _refused(lambda: provider.store(url, body))
+
 
 async def test_closing_twice_is_well() -> None:
     provider = MemoryProvider()

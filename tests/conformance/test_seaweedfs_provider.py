@@ -188,6 +188,13 @@ class TestSeaweedProvider(ProviderSuite):
         assert response.status_code == 200
         return response.content
 
+    async def store(self, provider: BucketProvider, url: str, body: bytes) -> None:
+        async with httpx.AsyncClient() as client:
+            response = await client.put(url, content=body)
+        if response.status_code == 403:
+            raise Refused
+        assert response.status_code == 200
+
     async def test_a_session_cannot_make_another_session(self, provider: BucketProvider, buckets: Buckets) -> None:
         policy = scoped_policy([Grant(buckets.other, Access.READ)], ACTIONS, most_characters=POLICY_CHARACTERS)
         form = {

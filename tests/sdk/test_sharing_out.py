@@ -191,6 +191,22 @@ async def test_only_known_roles_and_users_are_taken(client: Client, bucket: Buck
         await client.buckets.share(bucket.id, "nobody-here", "reader")
 
 
+async def test_a_url_signed_for_a_put_takes_the_blob_from_anyone(
+    client: Client, stranger: Client, bucket: Bucket
+) -> None:
+    url = await client.buckets.make_signed_url(bucket.uri / "sent in", put=True)
+    async with httpx.AsyncClient() as anybody:
+        assert (await anybody.put(str(url), content=b"body")).status_code == 200
+        assert (await anybody.get(str(url))).status_code == 403
+    async with client.buckets.fetch_blob(bucket.id, "sent in") as content:
+        assert b"".join([chunk async for chunk in content]) == b"body"
+    await client.buckets.share(bucket.id, stranger.username, "reader")
+    shared = URL(f"blob:/{client.username}/{bucket.name}/sent in")
+    assert await stranger.buckets.make_signed_url(shared)
+    with pytest.raises(neuro_sdk.AuthorizationError):
+        await stranger.buckets.make_signed_url(shared, put=True)
+
+
 @pytest.fixture
 def theirs(seaweedfs: Engine) -> Iterator[tuple[str, dict[str, str]]]:
     """A bucket that was there before, and what opens it."""

@@ -49,8 +49,8 @@ def break_down_on_boom(provider: SeaweedProvider, secret: str) -> None:
     """Let the provider fail as a library might that does not care what it says."""
     sign = provider.sign_url
 
-    async def sign_or_break(bucket: str, key: str, expires_in_seconds: int) -> str:
-        url = await sign(bucket, key, expires_in_seconds)
+    async def sign_or_break(bucket: str, key: str, expires_in_seconds: int, *, put: bool = False) -> str:
+        url = await sign(bucket, key, expires_in_seconds, put=put)
         if key != "boom":
             return url
         try:

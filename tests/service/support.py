@@ -135,7 +135,7 @@ class DirectoryProvider:
         expires_at = datetime.now(UTC) + timedelta(seconds=expires_in_seconds)
         return IssuedCredentials({"directory": str(self._directory)}, expires_at)
 
-    async def sign_url(self, bucket: str, key: str, expires_in_seconds: int) -> str:
+    async def sign_url(self, bucket: str, key: str, expires_in_seconds: int, *, put: bool = False) -> str:
         return (self._directory / bucket / key).as_uri()
 
     async def check(self) -> None: ...

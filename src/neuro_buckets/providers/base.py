@@ -95,8 +95,8 @@ class BucketProvider(Protocol):
             ProviderUnavailable: the provider does not answer or refuses.
         """
 
-    async def sign_url(self, bucket: str, key: str, expires_in_seconds: int) -> str:
-        """A URL with which anyone can GET this one blob until it expires. Whether the blob exists is not checked.
+    async def sign_url(self, bucket: str, key: str, expires_in_seconds: int, *, put: bool = False) -> str:
+        """A URL with which anyone can GET this one blob, or with `put` PUT it, until it expires. Whether it exists is not checked.
 
         Raises:
             InvalidRequest: a key that this provider would rewrite, or a duration that it cannot sign for.

@@ -128,13 +128,13 @@ class ExternalBucket:
             self._ask(connection, "DELETE", _PROBE_KEY, {"uploadId": upload})
             return True
 
-    def sign_url(self, key: str, expires_in_seconds: int) -> str:
-        """A URL with which anyone can GET the blob; asks nobody."""
+    def sign_url(self, key: str, expires_in_seconds: int, *, put: bool = False) -> str:
+        """A URL with which anyone can GET or PUT the blob; asks nobody."""
         from botocore.auth import S3SigV4QueryAuth
         from botocore.awsrequest import AWSRequest
         from botocore.credentials import Credentials
 
-        request = AWSRequest("GET", f"{self._url()}/{quote(key, safe='/-_.~')}")
+        request = AWSRequest("PUT" if put else "GET", f"{self._url()}/{quote(key, safe='/-_.~')}")
         values = self.values
         signer = Credentials(values["access_key_id"], values["secret_access_key"], values.get("session_token"))
         S3SigV4QueryAuth(signer, "s3", values["region_name"], expires=expires_in_seconds).add_auth(request)

@@ -84,8 +84,8 @@ class MemoryProvider:
             raise NotFound(f"there is no bucket {bucket}")
         self._buckets[bucket].public = public
 
-    async def sign_url(self, bucket: str, key: str, expires_in_seconds: int) -> str:
-        """A `memory:` URL, for `fetch`."""
+    async def sign_url(self, bucket: str, key: str, expires_in_seconds: int, *, put: bool = False) -> str:
+        """A `memory:` URL, for `fetch` or `store`."""
         if expires_in_seconds not in SIGNED_URL_SECONDS:
             raise InvalidRequest(
                 f"a signed URL lasts 1 to {SIGNED_URL_SECONDS.stop - 1} seconds, not {expires_in_seconds}"
@@ -93,7 +93,7 @@ class MemoryProvider:
         if not key or len(key.encode()) > KEY_BYTES:
             raise InvalidRequest(f"the key {key[:40]!r} must have 1 to {KEY_BYTES} bytes")
         expires = str(int(time.time()) + expires_in_seconds)
-        query = urlencode({"expires": expires, "signature": self._signature(bucket, key, expires)})
+        query = urlencode({"expires": expires, "signature": self._signature(bucket, key, expires, put=put)})
         return f"memory://{quote(bucket, safe='')}/{quote(key)}?{query}"
 
     async def check(self) -> None:
@@ -124,19 +124,36 @@ class MemoryProvider:
             Forbidden: the URL was changed, or is over.
             NotFound: no such blob.
         """
+        bucket, key = self._signed(url, put=False)
+        try:
+            return self._buckets[bucket].blobs[key]
+        except KeyError as error:
+            raise NotFound(f"there is no blob {key} in bucket {bucket}") from error
+
+    def store(self, url: str, body: bytes) -> None:
+        """Put the blob that a signed URL for that stands for.
+
+        Raises:
+            Forbidden: the URL was changed, or is over, or is for reading.
+            NotFound: no such bucket.
+        """
+        bucket, key = self._signed(url, put=True)
+        if bucket not in self._buckets:
+            raise NotFound(f"there is no bucket {bucket}")
+        self._buckets[bucket].blobs[key] = body
+
+    def _signed(self, url: str, *, put: bool) -> tuple[str, str]:
+        """Bucket and key of a signed URL that holds."""
         parts = urlsplit(url)
         query = parse_qs(parts.query)
         bucket, key = unquote(parts.netloc), unquote(parts.path.removeprefix("/"))
         expires = query.get("expires", [""])[0]
         given = query.get("signature", [""])[0]
-        if not hmac.compare_digest(given.encode(), self._signature(bucket, key, expires).encode()):
+        if not hmac.compare_digest(given.encode(), self._signature(bucket, key, expires, put=put).encode()):
             raise Forbidden("this signed URL was changed")
         if int(expires) <= time.time():
             raise Forbidden("this signed URL is over; ask for a new one")
-        try:
-            return self._buckets[bucket].blobs[key]
-        except KeyError as error:
-            raise NotFound(f"there is no blob {key} in bucket {bucket}") from error
+        return bucket, key
 
     def _admit(self, rights: SessionRights) -> str:
         """A new access key for these rights. Those that are over are forgotten on the way."""
@@ -145,8 +162,8 @@ class MemoryProvider:
         self._sessions[access_key] = rights
         return access_key
 
-    def _signature(self, bucket: str, key: str, expires: str) -> str:
-        signed = "\0".join((quote(bucket, safe=""), quote(key), expires))
+    def _signature(self, bucket: str, key: str, expires: str, *, put: bool) -> str:
+        signed = "\0".join(("PUT" if put else "GET", quote(bucket, safe=""), quote(key), expires))
         return hmac.new(self._signing_key, signed.encode(), hashlib.sha256).hexdigest()
 
 

@@ -148,13 +148,15 @@ class SeaweedProvider:
         check_bucket_name(bucket)
         await self._run(self._publish if public else self._unpublish, bucket)
 
-    async def sign_url(self, bucket: str, key: str, expires_in_seconds: int) -> str:
-        """A presigned GET."""
+    async def sign_url(self, bucket: str, key: str, expires_in_seconds: int, *, put: bool = False) -> str:
+        """A presigned GET or PUT."""
         check_bucket_name(bucket)
         check_key(key)
+        if put and key.endswith("/"):
+            raise InvalidRequest(f"this storage keeps no body under a key that ends in '/', like {key[:80]!r}")
         if expires_in_seconds not in SIGNED_URL_SECONDS:
             raise InvalidRequest(f"a signed URL lasts {_between(SIGNED_URL_SECONDS)} seconds, not {expires_in_seconds}")
-        return await self._run(self._sign_url, bucket, key, expires_in_seconds)
+        return await self._run(self._sign_url, bucket, key, expires_in_seconds, put)
 
     async def check(self) -> None:
         """List our buckets, which only our own key pair may."""
@@ -219,10 +221,10 @@ class SeaweedProvider:
                 if error.response.get("Error", {}).get("Code") != "NoSuchBucketPolicy":
                     raise
 
-    def _sign_url(self, bucket: str, key: str, seconds: int) -> str:
+    def _sign_url(self, bucket: str, key: str, seconds: int, put: bool) -> str:
         with _translated(self._sts.url, bucket):
             return self._s3().generate_presigned_url(
-                "get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=seconds
+                "put_object" if put else "get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=seconds
             )
 
     def _check(self) -> None:

@@ -148,9 +148,12 @@ async def make_tmp_credentials(
 
 @router.post("/{id_or_name}/sign_blob_url")
 async def sign_blob_url(context: InContext, user: User, id_or_name: str, query: InQuery, body: SignUrl) -> SignedUrlOut:
-    """A URL with which anyone can get one blob for a while."""
-    bucket = (await context.buckets.get(user, id_or_name, scope_of(query))).bucket
-    return SignedUrlOut(url=await context.credentials.sign_url(bucket, body.key, body.expires_in_sec))
+    """A URL with which anyone can get one blob, or put it, for a while."""
+    put = body.method == "PUT"
+    access = await context.buckets.get(user, id_or_name, scope_of(query))
+    bucket = access.require(Role.WRITER if put else Role.READER, "sign for writing to" if put else "sign for")
+    url = await context.credentials.sign_url(bucket, body.key, body.expires_in_sec, put=put)
+    return SignedUrlOut(url=url)
 
 
 def scope_of(query: ScopeQuery) -> Scope:

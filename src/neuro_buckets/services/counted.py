@@ -49,10 +49,10 @@ class CountedProvider:
         with self._count("set_public_access"):
             await self._provider.set_public_access(bucket, public)
 
-    async def sign_url(self, bucket: str, key: str, expires_in_seconds: int) -> str:
+    async def sign_url(self, bucket: str, key: str, expires_in_seconds: int, *, put: bool = False) -> str:
         """A URL with which anyone can GET this one blob until it expires."""
         with self._count("sign_url"):
-            return await self._provider.sign_url(bucket, key, expires_in_seconds)
+            return await self._provider.sign_url(bucket, key, expires_in_seconds, put=put)
 
     async def check(self) -> None:
         """Ask the provider for something harmless."""

@@ -52,16 +52,16 @@ class Credentials:
         issued = await self._provider.issue_credentials(grants, self._lifetime_seconds)
         return BucketCredentials(bucket, read_only, {**issued.values, "bucket_name": bucket.provider_name})
 
-    async def sign_url(self, bucket: Bucket, key: str, expires_in_seconds: int) -> str:
-        """A URL with which anyone can GET this one blob until it expires.
+    async def sign_url(self, bucket: Bucket, key: str, expires_in_seconds: int, *, put: bool) -> str:
+        """A URL with which anyone can GET this one blob, or with `put` PUT it, until it expires.
 
         Raises:
             InvalidRequest: a key that the provider would rewrite.
             ProviderUnavailable: the provider does not answer.
         """
         if bucket.imported:
-            return self._external(bucket).sign_url(key, expires_in_seconds)
-        return await self._provider.sign_url(bucket.provider_name, key, expires_in_seconds)
+            return self._external(bucket).sign_url(key, expires_in_seconds, put=put)
+        return await self._provider.sign_url(bucket.provider_name, key, expires_in_seconds, put=put)
 
     def _external(self, bucket: Bucket) -> ExternalBucket:
         assert bucket.sealed_credentials is not None, "an import keeps what opens it"

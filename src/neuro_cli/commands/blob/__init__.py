@@ -21,6 +21,9 @@ blob = LazyGroup(
         "set-bucket-publicity": Lazy(
             f"{_HERE}.set_bucket_publicity:set_bucket_publicity", "Let everyone read a bucket, or nobody else."
         ),
+        "share": Lazy(f"{_HERE}.share:share", "Share a bucket with a user."),
+        "unshare": Lazy(f"{_HERE}.unshare:unshare", "Share it no longer."),
+        "lsshares": Lazy(f"{_HERE}.lsshares:lsshares", "List whom a bucket is shared with."),
         "ls": Lazy(f"{_HERE}.ls:ls", "List blobs, or your buckets."),
         "glob": Lazy(f"{_HERE}.glob:glob", "List the blobs that match patterns."),
         "cp": Lazy(f"{_HERE}.cp:cp", "Copy files to blobs, and blobs to files."),

@@ -30,13 +30,14 @@ class Duration(click.ParamType[int]):
     metavar="TIME",
     help="How long it works, like 1d2h3m4s.",
 )
+@click.option("--put", is_flag=True, help="A link to write the blob with: curl -T FILE LINK.")
 @_options.as_json
-def sign_url(path: str, expires: int, as_json: bool) -> None:
+def sign_url(path: str, expires: int, put: bool, as_json: bool) -> None:
     """Make a link to the blob at PATH. Whoever has the link can read the blob until it expires, without logging in."""
     address = _address.parse_blob(path)
 
     async def act(client: Client) -> None:
-        url = await client.buckets.make_signed_url(address.url, expires)
+        url = await client.buckets.make_signed_url(address.url, expires, put=put)
         if as_json:
             _output.data_json({"address": address.text, "url": str(url), "expires_in_seconds": expires})
         else:
