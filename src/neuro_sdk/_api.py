@@ -24,9 +24,10 @@ from ._errors import (
     IllegalArgumentError,
     NDJSONError,
     ResourceNotFound,
+    ServerNotAvailable,
     ServerTimeout,
 )
-from ._http import HttpClient, Origin, RetryPolicy, retrying, transient
+from ._http import HttpClient, Origin, RetryPolicy, retry_after_seconds, retrying, transient
 from ._models import Bucket, BucketCredentials, BucketRole, BucketShare, PersistentBucketCredentials
 
 _RETRY = RetryPolicy(attempts=4)
@@ -144,18 +145,18 @@ class Api:
     async def list_shares(self, cluster: Cluster, id_or_name: str | None, scope: Scope) -> list[BucketShare]:
         """Whom a bucket, or with None a project, is shared with."""
         rows = await self._share_call("GET", cluster, id_or_name, scope, "/shares")
-        return [_wire.share(row) for row in cast("list[object]", rows)]
+        return [_wire.share(row) for row in _wire.rows(rows)]
 
     async def put_share(
         self, cluster: Cluster, id_or_name: str | None, scope: Scope, user: str, role: BucketRole
     ) -> BucketShare:
         """Share a bucket, or with None a project."""
-        tail = f"/shares/{quote(_wire.check_name('the name of a user', user), safe='')}"
+        tail = f"/shares/{_user(user)}"
         return _wire.share(await self._share_call("PUT", cluster, id_or_name, scope, tail, {"role": role.value}))
 
     async def delete_share(self, cluster: Cluster, id_or_name: str | None, scope: Scope, user: str) -> None:
         """No longer share a bucket, or with None a project."""
-        tail = f"/shares/{quote(_wire.check_name('the name of a user', user), safe='')}"
+        tail = f"/shares/{_user(user)}"
         await self._share_call("DELETE", cluster, id_or_name, scope, tail)
 
     async def make_tmp_credentials(self, cluster: Cluster, id_or_name: str, scope: Scope) -> BucketCredentials:
@@ -199,6 +200,8 @@ class Api:
         answer = _wire.fields(
             await self._bucket_call("POST", cluster, bucket_id, Scope(), "/sign_blob_url", body=body, again=True)
         )
+        if not isinstance(answer.get("url"), str):
+            raise BadGateway("the control plane sent no address where it had to sign one")
         return URL(str(answer["url"]), encoded=True)
 
     async def _ask_clusters(self) -> Mapping[str, Cluster]:
@@ -228,7 +231,7 @@ class Api:
             if answer.status != 200:
                 raise _wire.error(answer.status, await answer.read(), what)
             if "ndjson" not in (answer.headers.get("content-type") or ""):
-                for row in cast("list[object]", _wire.parse(await answer.read())):
+                for row in _wire.rows(_wire.parse(await answer.read())):
                     yield row
                 return
             async for line in _wire.lines(answer.__aiter__()):
@@ -252,12 +255,13 @@ class Api:
         *,
         body: _wire.JSON | None = None,
         again: bool = False,
+        missing: type[ResourceNotFound] = BucketNotFound,
     ) -> object:
         if _wire.check_name("a bucket's id or name", id_or_name) in {"", ".", ".."}:
             raise IllegalArgumentError(f"{id_or_name!r} is no bucket: give its id or name")
         url = URL(f"{cluster.buckets_url}/buckets/{quote(id_or_name, safe='')}{tail}", encoded=True)
         what = f"bucket {id_or_name!r}"
-        return await self._call(method, url, query=scope.query(), body=body, what=what, again=again)
+        return await self._call(method, url, query=scope.query(), body=body, what=what, again=again, missing=missing)
 
     async def _share_call(
         self,
@@ -268,10 +272,13 @@ class Api:
         tail: str,
         body: _wire.JSON | None = None,
     ) -> object:
+        again = method != "DELETE"  # the second of two would not find what the first removed
         if id_or_name is not None:
-            return await self._bucket_call(method, cluster, id_or_name, scope, tail, body=body, again=True)
+            return await self._bucket_call(
+                method, cluster, id_or_name, scope, tail, body=body, again=again, missing=ResourceNotFound
+            )
         url = URL(f"{cluster.buckets_url}/project{tail}", encoded=True)
-        return await self._call(method, url, query=scope.query(), body=body, again=True, missing=ResourceNotFound)
+        return await self._call(method, url, query=scope.query(), body=body, again=again, missing=ResourceNotFound)
 
     async def _credentials_call(self, method: str, cluster: Cluster, id_or_name: str, *, again: bool = False) -> object:
         if _wire.check_name("an id or name of persistent credentials", id_or_name) in {"", ".", ".."}:
@@ -307,10 +314,18 @@ class Api:
                     error.__cause__ or error
                 )
             if answer.status >= 300:
-                raise _wire.error(answer.status, answer.body, what, missing)
+                refusal = _wire.error(answer.status, answer.body, what, missing)
+                if isinstance(refusal, ServerNotAvailable):
+                    refusal.retry_after_seconds = retry_after_seconds(answer.headers.get("retry-after"))
+                raise refusal
             return _wire.parse(answer.body) if answer.body else None
 
-        return await retrying(_RETRY, attempt, retry_on=lambda error: again and transient(error))
+        def retry_on(error: Exception) -> float | bool:
+            if not again or not transient(error):
+                return False
+            return (isinstance(error, ServerNotAvailable) and error.retry_after_seconds) or True
+
+        return await retrying(_RETRY, attempt, retry_on=retry_on)
 
     def _headers(self, content_type: str | None = None, accept: str = "application/json") -> list[tuple[str, str]]:
         headers = [
@@ -319,6 +334,12 @@ class Api:
             ("user-agent", "neuro-buckets"),
         ]
         return [*headers, ("content-type", content_type)] if content_type else headers
+
+
+def _user(name: str) -> str:
+    if _wire.check_name("the name of a user", name) in {"", ".", ".."}:
+        raise IllegalArgumentError(f"{name!r} is no user: give a name")
+    return quote(name, safe="")
 
 
 def _target(url: URL, query: Mapping[str, str]) -> str:

@@ -180,6 +180,13 @@ def parse(data: bytes) -> object:
         raise BadGateway("the control plane answered something that is no JSON: is this its address?") from error
 
 
+def rows(value: object) -> list[object]:
+    """An answer that has to be a JSON array."""
+    if not isinstance(value, list):
+        raise BadGateway("the control plane answered something that is no JSON array: is this its address?")
+    return value
+
+
 def fields(value: object) -> JSON:
     """An answer that has to be a JSON object."""
     if not isinstance(value, dict):

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import pytest
 
@@ -325,6 +326,18 @@ class StoreSuite:
             with pytest.raises(IllegalArgumentError):
                 await store.put("dir/", b"")
         assert await read(store, "dir") == b"precious"
+
+    @pytest.mark.parametrize("key", ["up", "a b/ü+%?#&=<>", "deep/er/up"])
+    async def test_uploads_under_way_are_told_by_exactly_their_key(self, store: BlobStore, key: str) -> None:
+        for other in (f"{key}x", f"{key}/x", f"x{key}"):
+            await store.begin(other)
+        begun = {await store.begin(key), await store.begin(key)}
+        assert {upload.upload_id for upload in await store.list_uploads(key)} == begun
+        now = datetime.now(UTC)
+        for upload in await store.list_uploads(key):
+            assert upload.begun_at is None or abs((upload.begun_at - now).total_seconds()) < 60
+            await store.abort(key, upload.upload_id)
+        assert await store.list_uploads(key) == []
 
     async def test_a_listing_is_by_string_prefix(self, store: BlobStore) -> None:
         for key in ("folder1/a", "folder1/sub/b", "folder2/c", "fo", "other"):

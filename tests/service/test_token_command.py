@@ -41,7 +41,7 @@ def test_list_shows_who_until_when_and_never_the_token(data: Path) -> None:
     [row] = listed(data)
     assert (row["user"], row["revoked"]) == ("alice", None)
     table = run(data, "list").stdout
-    assert table.splitlines()[0].split() == ["id", "user", "created", "expires", "revoked"]
+    assert table.splitlines()[0].split() == ["id", "user", "scope", "created", "expires", "revoked"]
     assert str(row["id"]) in table
     for part in made.split("."):
         assert part not in table

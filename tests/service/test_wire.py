@@ -30,7 +30,7 @@ async def test_config_with_a_token_has_all_that_clients_require(alice: httpx.Asy
     assert set(config) >= REQUIRED_OF_CONFIG
     assert config["authorized"] is True
     [cluster] = config["clusters"]
-    assert set(cluster) == REQUIRED_OF_CLUSTER
+    assert set(cluster) == REQUIRED_OF_CLUSTER | {"idempotency_keys"}
     assert cluster["name"] == "default"
     assert cluster["buckets_url"] == "http://service.test/api/v1/buckets"
     assert cluster["registry_url"] == "http://service.test"

@@ -45,6 +45,14 @@ class Part:
     checksum: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An upload in parts that is neither complete nor aborted."""
+
+    upload_id: str
+    begun_at: datetime | None
+
+
 class BlobReader(Protocol):
     """The body of one blob, or of a range of it, while it arrives."""
 
@@ -96,6 +104,9 @@ class BlobStore(Protocol):
 
     async def begin(self, key: str) -> str:
         """Begin an upload in parts; returns its id. Nothing is visible under `key` until it is completed."""
+
+    async def list_uploads(self, key: str) -> Sequence[Upload]:
+        """The uploads under way of exactly this key, whoever began them."""
 
     async def put_part(self, key: str, upload_id: str, number: int, body: Buffer) -> Part:
         """Store one part. Numbers begin at 1; a repeated number replaces."""

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from neuro_sdk._errors import BlobChanged, BlobNotFound, IllegalArgumentError, ResourceNotFound
 
-from .base import BlobInfo, BlobReader, Buffer, Page, Part
+from .base import BlobInfo, BlobReader, Buffer, Page, Part, Upload
 from .keys import MAX_KEY_BYTES, check_key
 
 _CHUNK_BYTES = 256 * 1024
@@ -95,6 +95,10 @@ class MemoryStore:
         upload_id = f"upload-{next(self._numbers)}"
         self._bucket.uploads[upload_id] = (key, {})
         return upload_id
+
+    async def list_uploads(self, key: str) -> Sequence[Upload]:
+        """See `BlobStore.list_uploads`."""
+        return [Upload(upload_id, None) for upload_id, (of, _) in self._bucket.uploads.items() if of == key]
 
     async def put_part(self, key: str, upload_id: str, number: int, body: Buffer) -> Part:
         """See `BlobStore.put_part`."""

@@ -16,7 +16,7 @@ from neuro_sdk._http import HttpClient
 from neuro_sdk._models import Bucket
 
 from . import s3_xml
-from .base import BlobInfo, BlobReader, Buffer, Page, Part
+from .base import BlobInfo, BlobReader, Buffer, Page, Part, Upload
 from .credentials import Credentials
 from .keys import can_begin_path_like_key, check_key, check_path_like_key
 from .multipart import SINGLE_PUT_BYTES, cut, put_in_parts
@@ -118,6 +118,17 @@ class S3Store:
         return s3_xml.parse_upload_id(
             (await self._wire.request("POST", key, query=[("uploads", "")], headers=headers)).body
         )
+
+    async def list_uploads(self, key: str) -> Sequence[Upload]:
+        """See `BlobStore.list_uploads`."""
+        found: list[Upload] = []
+        marker: Pairs = []
+        while True:
+            query = [("uploads", ""), ("prefix", key), *marker]  # SeaweedFS would say that it encodes, and would not
+            page, marker = s3_xml.parse_uploads((await self._wire.request("GET", query=query)).body, key)
+            found += page
+            if not marker:
+                return found
 
     async def put_part(self, key: str, upload_id: str, number: int, body: Buffer) -> Part:
         """See `BlobStore.put_part`."""

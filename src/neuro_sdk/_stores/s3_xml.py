@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 
 from neuro_sdk._errors import BadGateway
 
-from .base import BlobInfo, Page, Part
+from .base import BlobInfo, Page, Part, Upload
 
 # Text that XML means as it stands: no entity, and no line end that a parser would change.
 _PLAIN, _QUOTE = rb"([^<&\r]*)", rb"(?:&quot;|&#34;)?"
@@ -92,6 +92,19 @@ def parse_parts(body: bytes) -> tuple[list[Part], str | None]:
     if not marker:
         raise BadGateway("the storage cut a list of parts short without saying how it goes on")
     return parts, marker
+
+
+@_reading("a list of uploads")
+def parse_uploads(body: bytes, key: str) -> tuple[list[Upload], list[tuple[str, str]]]:
+    """Of one page of ListMultipartUploads those of this key, and what asks for the next page; nothing where that has none of them."""
+    root = _root(body, "ListMultipartUploadsResult")
+    rows = [(_child(row, "Key"), row) for row in _children(root, "Upload")]
+    found = [
+        Upload(_child(row, "UploadId"), _moment(_child(row, "Initiated").encode())) for of, row in rows if of == key
+    ]
+    if _child(root, "IsTruncated") != "true" or not rows or rows[-1][0] != key:  # they come by key
+        return found, []
+    return found, [("key-marker", key), ("upload-id-marker", _child(rows[-1][1], "UploadId"))]
 
 
 @_reading("the beginning of an upload")

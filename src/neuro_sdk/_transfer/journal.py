@@ -1,5 +1,6 @@
-"""Uploads in parts that are under way, one small file each, so that what a killed process left is resumed or removed by the next. Its first
-line says of what it is, every further one that a part is stored.
+"""Uploads in parts that are under way, one small file each, so that what a killed process left is resumed or removed by the next. Its
+first line says of what it is, before anything is begun at the storage; the next one under which id it was begun; then one each that a
+part is stored.
 
 A file is locked (flock) by the process whose upload it is; one that can be locked belongs to nobody any more. Where the directory cannot be
 written there is no journal, and uploads work all the same.
@@ -11,10 +12,12 @@ import os
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from neuro_sdk._stores.base import Part
+
+_ID = "upload_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +26,14 @@ class Entry:
 
     bucket_id: str
     key: str
-    upload_id: str
     path: str
     size: int
     mtime_ns: int
     inode: int
     part_bytes: int
+    begun_at: float = field(default=0.0, compare=False)
+    upload_id: str = field(default="", compare=False)
+    """Empty until it is known."""
 
 
 class Ticket:
@@ -40,6 +45,12 @@ class Ticket:
         """Those that were stored before this process took it."""
         self._file = file
         self._descriptor = descriptor
+
+    def begun(self, upload_id: str) -> None:
+        """It was begun under this id."""
+        self.entry = replace(self.entry, upload_id=upload_id)
+        if self._file is not None:
+            os.write(self._descriptor, json.dumps({_ID: upload_id}).encode() + b"\n")
 
     def note(self, part: Part) -> None:
         """This part is stored."""
@@ -92,6 +103,12 @@ def _parts(lines: Sequence[bytes]) -> Iterator[Part]:
             yield Part(**json.loads(line))
 
 
+def _upload_id(lines: Sequence[bytes]) -> str:
+    with suppress(IndexError, ValueError, TypeError, KeyError):
+        return str(json.loads(lines[0])[_ID])
+    return ""
+
+
 def _take(file: Path, bucket_id: str) -> Ticket | None:
     try:
         descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -101,6 +118,7 @@ def _take(file: Path, bucket_id: str) -> Ticket | None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         first, *rest = file.read_bytes().splitlines()
         entry = Entry(**json.loads(first))
+        entry = entry if entry.upload_id else replace(entry, upload_id=_upload_id(rest))
         if entry.bucket_id == bucket_id and os.path.samestat(os.fstat(descriptor), file.stat()):
             os.lseek(descriptor, 0, os.SEEK_END)
             return Ticket(entry, file, descriptor, list(_parts(rest)))

@@ -2,18 +2,21 @@
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from neuro_sdk._concurrency import for_each
-from neuro_sdk._errors import BlobChanged, NeuroError, ResourceNotFound
+from neuro_sdk._errors import BlobChanged, NeuroError, ResourceNotFound, ServerNotAvailable
 from neuro_sdk._stores.base import BlobStore, Part
 from neuro_sdk._stores.multipart import PARTS_AT_ONCE, begin, discard, part_bytes_for
 
 from .journal import Entry, Journal, Ticket
 from .tree import FileEvents
+
+_BEGUN_WITHIN_SECONDS = 60.0  # and the clocks of the two sides may differ by so much
 
 
 class SourceFile:
@@ -44,12 +47,12 @@ class SourceFile:
                 f"{self.path} changed while it was read; nothing was stored: upload it again when it is at rest"
             )
 
-    def entry(self, bucket_id: str, key: str, upload_id: str) -> Entry:
+    def entry(self, bucket_id: str, key: str) -> Entry:
         """What the journal keeps of its upload."""
         status = self._status
         part_bytes = part_bytes_for(self.size)
         path = str(self.path.absolute())
-        return Entry(bucket_id, key, upload_id, path, self.size, status.st_mtime_ns, status.st_ino, part_bytes)
+        return Entry(bucket_id, key, path, self.size, status.st_mtime_ns, status.st_ino, part_bytes, time.time())
 
 
 class Uploads:
@@ -72,7 +75,7 @@ class Uploads:
             gone = False
             try:
                 if error is None:
-                    await self.store.abort(ticket.entry.key, ticket.entry.upload_id)
+                    await self._abort(ticket.entry)
                     gone = True
             except NeuroError:
                 continue  # the next call tries again; this one did what it was asked to
@@ -107,13 +110,28 @@ class Uploads:
         ticket.close(keep=False)
 
     async def _begin(self, file: SourceFile, key: str) -> tuple[Ticket, dict[int, Part]]:
-        upload_id = await begin(self.store, key)
-        return self._journal.begin(file.entry(self._bucket_id, key, upload_id)), {}
+        ticket = self._journal.begin(file.entry(self._bucket_id, key))
+        try:
+            ticket.begun(await begin(self.store, key))
+        except BaseException as failure:
+            # Whether it was begun is not known where no answer came.
+            ticket.close(keep=isinstance(failure, ServerNotAvailable))
+            raise
+        return ticket, {}
+
+    async def _abort(self, entry: Entry) -> None:
+        if entry.upload_id:
+            await self.store.abort(entry.key, entry.upload_id)
+            return
+        # Whoever began it was killed before the answer came: it is what was begun of this key just then.
+        for upload in await self.store.list_uploads(entry.key):
+            if upload.begun_at is None or abs(upload.begun_at.timestamp() - entry.begun_at) < _BEGUN_WITHIN_SECONDS:
+                await self.store.abort(entry.key, upload.upload_id)
 
     async def _resume(self, file: SourceFile, key: str) -> tuple[Ticket, dict[int, Part]] | None:
         """The upload of this very file that a killed process left, and its parts."""
         for ticket in self._abandoned:
-            if ticket.entry == file.entry(self._bucket_id, key, ticket.entry.upload_id):
+            if ticket.entry.upload_id and ticket.entry == file.entry(self._bucket_id, key):
                 self._abandoned.remove(ticket)
                 try:
                     there = {

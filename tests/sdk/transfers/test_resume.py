@@ -144,6 +144,28 @@ async def test_what_a_killed_upload_left_is_removed_by_the_next_one_to_that_buck
     assert list((tmp_path / "journal").iterdir()) == []
 
 
+async def test_an_upload_that_was_killed_while_it_was_begun_is_removed_by_the_next_one(
+    large: Path, src: Path, tmp_path: Path, store: MemoryStore
+) -> None:
+    journal = Journal(tmp_path / "journal")
+    begin = store.begin
+
+    async def killed(key: str) -> str:
+        await begin(key)
+        raise ServerNotAvailable("killed before the answer came")
+
+    store.begin = killed  # type: ignore[method-assign]
+    with pytest.raises(ServerNotAvailable):
+        await up_one(large, store, journal=journal)
+    assert len(store._bucket.uploads) == 1
+    assert len(list((tmp_path / "journal").iterdir())) == 1
+    store.begin = begin  # type: ignore[method-assign]
+    foreign = await store.begin("another key")
+    await up(src, store, journal=journal)
+    assert list(store._bucket.uploads) == [foreign]
+    assert list((tmp_path / "journal").iterdir()) == []
+
+
 async def test_an_upload_that_is_under_way_is_nobody_elses(
     large: Path, src: Path, tmp_path: Path, store: MemoryStore
 ) -> None:
