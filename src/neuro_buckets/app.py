@@ -19,6 +19,7 @@ from neuro_buckets.routes.context import Context
 from neuro_buckets.routes.errors import add_error_handlers
 from neuro_buckets.routes.idempotency import IdempotencyMiddleware, add_idempotency_handler
 from neuro_buckets.routes.middleware import BodyLimitMiddleware, RateLimitMiddleware, RequestMiddleware
+from neuro_buckets.schemas import ErrorOut
 from neuro_buckets.services.audit import AuditLog
 from neuro_buckets.services.buckets import Buckets
 from neuro_buckets.services.counted import CountedProvider
@@ -35,6 +36,9 @@ from neuro_buckets.services.running import Running
 from neuro_buckets.services.sealing import open_vault
 from neuro_buckets.services.shares import Shares
 from neuro_buckets.services.upkeep import Upkeep
+
+REFUSALS = (400, 401, 403, 404, 405, 409, 413, 422, 429, 503)
+"""What any route may be answered with, in the one shape."""
 
 
 def create_app(config: ServiceConfig, provider: BucketProvider) -> FastAPI:
@@ -54,6 +58,7 @@ def create_app(config: ServiceConfig, provider: BucketProvider) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
+        responses={status: {"model": ErrorOut} for status in REFUSALS},
     )
     app.include_router(service.router)
     app.include_router(buckets.router)
@@ -100,6 +105,9 @@ async def open_context(config: ServiceConfig, provider: BucketProvider) -> Async
         running = Running()
         stack.push_async_callback(running.aclose)
         bucket_service = Buckets(repository, provider, reconciler, running)
+        guard = EndpointGuard(config.networks_to_import_from)
+        imports = Imports(repository, bucket_service, vault, guard, running)
+        stack.callback(imports.close)
         yield Context(
             config=config,
             repository=repository,
@@ -107,7 +115,7 @@ async def open_context(config: ServiceConfig, provider: BucketProvider) -> Async
             tokens=Tokens(repository, token_key),
             buckets=bucket_service,
             credentials=Credentials(provider, vault, config.credentials_seconds),
-            imports=Imports(repository, bucket_service, vault, EndpointGuard(config.networks_to_import_from)),
+            imports=imports,
             persistent=Persistent(repository, provider, vault, reconciler, running),
             publicity=Publicity(repository, provider, reconciler, running),
             reconciler=reconciler,

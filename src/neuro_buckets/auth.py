@@ -31,6 +31,9 @@ _CLAIMS = jwt.JWTClaimsRegistry(
     identity={"essential": True},
 )
 
+# A header of odd types, like a `crit` that is a number, is a TypeError of joserfc.
+_NOT_OURS = (JoseError, ValueError, TypeError)
+
 
 class Tokens:
     """Issues, checks, lists and revokes tokens."""
@@ -78,7 +81,7 @@ class Tokens:
         try:
             claims = jwt.decode(text, self._key, algorithms=[ALGORITHM]).claims
             _CLAIMS.validate(claims)
-        except (JoseError, ValueError) as error:
+        except _NOT_OURS as error:
             raise Unauthenticated("this token is not valid here, or has expired; log in again") from error
         found = await self._rows.get(str(claims["jti"]))
         if found is None or found[0].user != claims["identity"] or found[0].revoked_at is not None:
@@ -90,7 +93,7 @@ class Tokens:
         """The id in a token that was signed here; whether it still holds is not looked at. None for any other text."""
         try:
             return str(jwt.decode(text, self._key, algorithms=[ALGORITHM]).claims["jti"])
-        except (JoseError, ValueError, KeyError):
+        except (*_NOT_OURS, KeyError):
             return None
 
     async def list(self) -> list[Token]:

@@ -6,7 +6,7 @@ import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from neuro_buckets.errors import InvalidRequest
+from neuro_buckets.errors import Forbidden, InvalidRequest
 
 NO_ORG = "NO_ORG"
 """How clients that must name an org say that there is none; never stored."""
@@ -62,6 +62,15 @@ class Caller:
     def limited(self, role: Role) -> Role:
         """The role, as far as the token goes."""
         return Role(min(role, self.scope, Role.MANAGER))
+
+    def check_changes(self) -> None:
+        """Refuse a token that only reads, where no role is asked for.
+
+        Raises:
+            Forbidden: it is one.
+        """
+        if self.scope is TokenScope.READ:
+            raise Forbidden("your token only reads; use one that goes further")
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,9 +209,9 @@ def check_user_name(name: str) -> None:
     """Refuse what cannot name a user.
 
     Raises:
-        InvalidRequest: it breaks the rule for names.
+        InvalidRequest: it breaks the rule for names, or means no org: a user's project has the user's name.
     """
-    if not USER_NAME.fullmatch(name):
+    if not USER_NAME.fullmatch(name) or name == NO_ORG:
         raise InvalidRequest(
             f"{name[:80]!r} cannot be the name of a user: use 1 to 63 characters, a letter or a digit first,"
             " then letters, digits, '.', '_' and '-'"

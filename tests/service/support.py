@@ -32,6 +32,13 @@ class FaultyProvider(MemoryProvider):
         self.entered = asyncio.Event()
         self.gate = asyncio.Event()
         self.gate.set()
+        self._held: asyncio.Event | None = None
+
+    def hold_next(self) -> asyncio.Event:
+        """Let the next call wait, before it does anything, until this event is set; the calls after it go on."""
+        self.entered.clear()
+        self._held = asyncio.Event()
+        return self._held
 
     @property
     def names(self) -> set[str]:
@@ -79,6 +86,9 @@ class FaultyProvider(MemoryProvider):
     async def _pass(self) -> None:
         self.entered.set()
         await self.gate.wait()
+        held, self._held = self._held, None
+        if held is not None:
+            await held.wait()
         if self.down:
             raise ProviderUnavailable("the storage does not answer; try again")
 

@@ -5,7 +5,8 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from neuro_buckets.models import TokenScope
+from neuro_buckets.models import Caller, TokenScope
+from neuro_buckets.services.buckets import Scope
 from tests.service.support import BUCKETS, CREDENTIALS, Service, create, error_of
 
 ADMIN = "/api/v1/admin"
@@ -66,7 +67,7 @@ async def test_users_are_added_and_removed(service: Service, root: httpx.AsyncCl
     assert error_of(await root.delete(f"{ADMIN}/users/carol")) == (404, "not_found")
 
 
-@pytest.mark.parametrize("name", ["-x", "a b", "x" * 64, "ü"])
+@pytest.mark.parametrize("name", ["-x", "a b", "x" * 64, "ü", "NO_ORG"])
 async def test_odd_names_are_refused(root: httpx.AsyncClient, site: dict[str, str], name: str) -> None:
     assert error_of(await root.put(f"{ADMIN}/users/{name}", json={})) == (400, "invalid_request")
     assert error_of(await root.post(f"{ADMIN}/orgs", json={"name": name})) == (400, "invalid_request")
@@ -156,3 +157,63 @@ async def test_tokens_are_issued_listed_and_revoked(service: Service, root: http
 )
 async def test_tokens_that_cannot_be_meant_are_refused(root: httpx.AsyncClient, wrong: dict[str, object]) -> None:
     assert error_of(await root.post(f"{ADMIN}/tokens", json=wrong)) == (400, "invalid_request")
+
+
+async def test_who_gets_the_name_of_a_removed_user_inherits_nothing(
+    service: Service, root: httpx.AsyncClient, alice: httpx.AsyncClient, bob: httpx.AsyncClient
+) -> None:
+    key = {"Idempotency-Key": "of-the-first-bob"}
+    assert (await bob.put(f"{PROJECT}/alice", json={"role": "manager"})).status_code == 200
+    left = await create(alice, "left", project_name="bob")
+    own = (await bob.post(BUCKETS, json={"name": "own"}, headers=key)).json()
+    await bob.delete(f"{BUCKETS}/own")
+    assert error_of(await root.delete(f"{ADMIN}/users/bob")) == (409, "conflict")
+    await alice.delete(f"{BUCKETS}/{left['id']}")
+    assert (await root.delete(f"{ADMIN}/users/bob")).status_code == 204
+    second = await service.login("bob")
+    made = (await second.post(BUCKETS, json={"name": "own"}, headers=key)).json()
+    assert made["id"] != own["id"]
+    assert error_of(await alice.get(f"{BUCKETS}/{made['id']}")) == (404, "not_found")
+    assert error_of(await alice.post(BUCKETS, json={"project_name": "bob"})) == (403, "forbidden")
+
+
+@pytest.mark.parametrize("removed", ["orgs/acme/projects/site", "users/alice"])
+async def test_no_bucket_is_made_where_its_project_or_owner_is_gone_by_then(
+    service: Service,
+    root: httpx.AsyncClient,
+    site: dict[str, str],
+    alice: httpx.AsyncClient,
+    monkeypatch: pytest.MonkeyPatch,
+    removed: str,
+) -> None:
+    await root.put(f"{PROJECT}/alice", params=site, json={"role": "writer"})
+    project_for_new = service.context.buckets.project_for_new
+
+    async def then_removed(caller: Caller, scope: Scope) -> str:
+        project = await project_for_new(caller, scope)
+        assert (await root.delete(f"{ADMIN}/{removed}")).status_code == 204
+        return project
+
+    monkeypatch.setattr(service.context.buckets, "project_for_new", then_removed)
+    assert error_of(await alice.post(BUCKETS, json={"name": "first", **site})) == (404, "not_found")
+    assert await service.context.repository.buckets.unsettled(lease_ended_by=None) == []
+    assert service.provider.names == set()
+
+
+async def test_no_role_is_given_on_a_project_that_is_not_there(
+    root: httpx.AsyncClient, alice: httpx.AsyncClient
+) -> None:
+    for place in (SITE, {"project_name": "nobody-here"}, {"org_name": "NO_ORG", "project_name": "nobody-here"}):
+        given = await root.put(f"{PROJECT}/alice", params=place, json={"role": "manager"})
+        assert error_of(given) == (404, "not_found")
+        assert error_of(await root.get(PROJECT, params=place)) == (404, "not_found")
+    await root.post(f"{ADMIN}/orgs", json={"name": "acme"})
+    await root.post(f"{ADMIN}/orgs/acme/projects", json={"name": "site"})
+    assert error_of(await alice.post(BUCKETS, json={"name": "first", **SITE})) == (403, "forbidden")
+    assert (await root.put(f"{PROJECT}/alice", params=SITE, json={"role": "manager"})).status_code == 200
+
+
+async def test_a_role_on_an_org_is_given_to_what_can_be_a_user(root: httpx.AsyncClient, site: dict[str, str]) -> None:
+    for name in ("x" * 70, "NO_ORG"):
+        given = await root.put(f"{ADMIN}/orgs/acme/users/{name}", json={"role": "reader"})
+        assert error_of(given) == (400, "invalid_request")

@@ -159,6 +159,11 @@ async def test_administrators_read_it_newest_first_page_by_page(
         assert error_of(await root.get(AUDIT, params=wrong)) == (400, "invalid_request")
 
 
+@pytest.mark.parametrize(("before", "status"), [(1, 200), (2**31 - 1, 200), (2**31, 400), (2**63, 400), (0, 400)])
+async def test_a_page_begins_before_what_can_be_an_id(root: httpx.AsyncClient, before: int, status: int) -> None:
+    assert (await root.get(AUDIT, params={"before": before})).status_code == status
+
+
 async def test_nobody_else_reads_it(alice: httpx.AsyncClient, nobody: httpx.AsyncClient) -> None:
     assert error_of(await alice.get(AUDIT)) == (403, "forbidden")
     assert error_of(await nobody.get(AUDIT)) == (401, "unauthenticated")

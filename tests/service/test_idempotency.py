@@ -10,7 +10,7 @@ import httpx
 import pytest
 import time_machine
 
-from neuro_buckets.models import now
+from neuro_buckets.models import TokenScope, now
 from neuro_buckets.repository import RepositoryError
 from neuro_buckets.services.failpoints import EXIT_CODE
 from tests.service.support import BUCKETS, CREDENTIALS, Service, create, error_of
@@ -164,6 +164,33 @@ async def test_old_answers_are_removed(service: Service, alice: httpx.AsyncClien
     with time_machine.travel(now() + timedelta(hours=25), tick=True):
         await service.context.idempotency.forget_old()
     assert await service.context.repository.sealed.count_by_key() == {}
+
+
+@pytest.mark.parametrize("scope", [scope for scope in TokenScope if scope is not TokenScope.ALL])
+async def test_a_narrower_token_does_not_hear_the_answer_of_a_wider_one(
+    service: Service, alice: httpx.AsyncClient, scope: TokenScope
+) -> None:
+    body = {"bucket_ids": [(await create(alice, "first"))["id"]]}
+    assert (await alice.post(CREDENTIALS, json=body, headers=KEY)).status_code == 201
+    narrower = service.client(await service.context.tokens.issue("alice", timedelta(hours=1), scope=scope))
+    assert error_of(await narrower.post(CREDENTIALS, json=body, headers=KEY)) == (422, "key_reused")
+
+
+async def test_a_try_that_comes_too_late_leaves_what_the_next_one_has_made(
+    service: Service, alice: httpx.AsyncClient
+) -> None:
+    bucket_ids = [(await create(alice, "other"))["id"]]
+    for path, body in ((BUCKETS, {"name": "first"}), (CREDENTIALS, {"bucket_ids": bucket_ids})):
+        headers = {"Idempotency-Key": path}
+        held = service.provider.hold_next()
+        slow = asyncio.create_task(alice.post(path, json=body, headers=headers))
+        await service.provider.entered.wait()
+        with time_machine.travel(now() + timedelta(minutes=2), tick=True):  # its leases have ended
+            assert (await alice.post(path, json=body, headers=headers)).status_code == 201
+        held.set()
+        assert error_of(await slow) == (503, "provider_unavailable")
+    assert len(service.provider.names) == 2
+    assert len(service.provider.principals) == 1
 
 
 def rows(directory: Path, query: str) -> list[tuple[object, ...]]:

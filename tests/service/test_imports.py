@@ -1,5 +1,6 @@
 """Importing a bucket: looked at once with what the caller gave, over a real engine; and where this service never connects to."""
 
+import asyncio
 import contextlib
 import socket
 import threading
@@ -7,6 +8,7 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import boto3
 import httpx
@@ -17,8 +19,9 @@ from neuro_buckets.app import create_app
 from neuro_buckets.config import load_config
 from neuro_buckets.engine import Engine
 from neuro_buckets.errors import InvalidRequest
+from neuro_buckets.providers import external
 from neuro_buckets.providers.base import Access, Grant
-from neuro_buckets.providers.external import EndpointGuard
+from neuro_buckets.providers.external import EndpointGuard, ExternalBucket
 from neuro_buckets.providers.seaweedfs import SeaweedProvider
 from tests.service.support import BUCKETS, FaultyProvider, Service, error_of
 
@@ -119,6 +122,9 @@ async def test_credentials_that_only_read_are_known_as_such(
     assert (await alice.post(IMPORT, json=body(name, given))).status_code == 201
     issued = (await alice.post(f"{BUCKETS}/mine/make_tmp_credentials")).json()
     assert issued["read_only"] is True
+    signing = f"{BUCKETS}/mine/sign_blob_url"
+    assert (await alice.post(signing, json={"key": "kept"})).status_code == 200
+    assert error_of(await alice.post(signing, json={"key": "kept", "method": "PUT"})) == (403, "forbidden")
 
 
 async def test_two_users_may_import_one_bucket(
@@ -202,6 +208,7 @@ async def test_nobody_imports_into_the_project_of_another(
         "127.0.0.1", "127.1", "2130706433", "0x7f000001", "0.0.0.0", "::1", "::", "::ffff:127.0.0.1", "::ffff:7f00:1", "64:ff9b::7f00:1",
         "2002:7f00:1::", "localhost", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "fe80::1", "fd00::1",
         "fc00::1", "224.0.0.1", "ff02::1", "255.255.255.255", "240.0.0.1", "198.18.0.1", "192.0.2.1",
+        "fec0::1", "192.88.99.1", "192.0.0.9", "3fff::1",
     ],
 )  # fmt: skip
 def test_internal_addresses_are_refused_in_every_spelling(host: str) -> None:
@@ -290,3 +297,103 @@ async def test_a_server_that_is_no_storage_is_told_apart(alice: httpx.AsyncClien
         }
         refused = await alice.post(IMPORT, json=body("theirs", credentials))
         assert error_of(refused) == (400, "invalid_request")
+
+
+@contextlib.contextmanager
+def dripping(head: bytes) -> Iterator[tuple[str, threading.Event]]:
+    """A server whose answers never end, a byte at a time; and what is set once it was asked for one."""
+    stop, asked = threading.Event(), threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip(peer: socket.socket) -> None:
+            with peer, contextlib.suppress(OSError):
+                peer.recv(65536)
+                asked.set()
+                peer.sendall(head)
+                while not stop.wait(0.05):
+                    peer.sendall(b"x")
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    threading.Thread(target=drip, args=(server.accept()[0],), daemon=True).start()
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}", asked
+        stop.set()
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join(timeout=5)
+
+
+def given(endpoint_url: str, **fields: str) -> dict[str, str]:
+    return {"access_key_id": "a", "secret_access_key": "b", "endpoint_url": endpoint_url, **fields}
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: ",
+        b"",
+    ],
+    ids=["a body", "a body that ends with the connection", "a header", "a status"],
+)
+async def test_an_answer_that_drips_is_cut_off(
+    alice: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, head: bytes
+) -> None:
+    monkeypatch.setattr(external, "_PROBE_SECONDS", 0.5)
+    with dripping(head) as (url, _):
+        async with asyncio.timeout(8):  # 60,000 bytes would take 50 minutes
+            refused = await alice.post(IMPORT, json=body("theirs", given(url)))
+    assert error_of(refused) == (400, "invalid_request")
+
+
+async def test_who_imports_from_slow_servers_holds_up_nobody_else(
+    alice: httpx.AsyncClient, bob: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(external, "_PROBE_SECONDS", 3)
+    with dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n") as (url, asked):
+        slow = [asyncio.create_task(alice.post(IMPORT, json=body("theirs", given(url)))) for _ in range(2)]
+        assert await asyncio.to_thread(asked.wait, 5)
+        refused = [await alice.post(IMPORT, json=body("theirs", given(url))) for _ in range(8)]
+        assert {error_of(answer) for answer in refused} == {(429, "too_many_requests")}
+        assert refused[0].headers["Retry-After"] == "5"
+        answered = await bob.post(IMPORT, json=body("theirs", given("http://127.0.0.1:1")))
+        assert error_of(answered) == (400, "invalid_request")
+        assert not any(task.done() for task in slow)
+        for answer in await asyncio.gather(*slow):
+            assert error_of(answer) == (400, "invalid_request")
+    again = await alice.post(IMPORT, json=body("theirs", given("http://127.0.0.1:1")))
+    assert error_of(again) == (400, "invalid_request")
+
+
+@pytest.mark.parametrize("region", ["[", "a:99999/", "@127.0.0.1:1/", "a.b", "x/../", "a" * 41, " "])
+async def test_a_region_is_no_part_of_an_address(alice: httpx.AsyncClient, region: str) -> None:
+    credentials = {"access_key_id": "a", "secret_access_key": "b", "region_name": region}
+    refused = await alice.post(IMPORT, json={**body("theirs", credentials), "provider": "aws"})
+    assert error_of(refused) == (400, "invalid_request")
+    assert "region_name" in refused.json()["error"]
+
+
+@pytest.mark.parametrize("encoding", ["gb2312", "utf-7", "nonsense"])
+async def test_an_answer_in_an_unknown_encoding_is_no_storage(alice: httpx.AsyncClient, encoding: str) -> None:
+    text = f'<?xml version="1.0" encoding="{encoding}"?><a/>'.encode()
+    with listening(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(text) + text) as (port, _):
+        refused = await alice.post(IMPORT, json=body("theirs", given(f"http://127.0.0.1:{port}")))
+    assert error_of(refused) == (400, "invalid_request")
+    assert "not a storage" in refused.json()["error"]
+
+
+@pytest.mark.parametrize("key", ["../other/secret", "a/../../other", "./a", "a/.", "//a", "/a", "a//b", "/", "a\0b"])
+def test_a_key_that_is_another_address_on_the_way_is_not_signed(key: str) -> None:
+    theirs = ExternalBucket.parse("minio", "theirs", given("https://storage.example.com"))
+    with pytest.raises(InvalidRequest):
+        theirs.sign_url(key, 60)
+
+
+@pytest.mark.parametrize("key", ["a", "a/b", "a/", ".a/..b/...", "a b"])
+def test_any_other_key_is_signed(key: str) -> None:
+    theirs = ExternalBucket.parse("minio", "theirs", given("https://storage.example.com"))
+    assert theirs.sign_url(key, 60).startswith(f"https://storage.example.com/theirs/{quote(key)}?")

@@ -7,8 +7,11 @@ import pytest
 from sqlalchemy import select
 
 from neuro_buckets.errors import Forbidden
+from neuro_buckets.models import Caller
+from neuro_buckets.repository import credentials
 from neuro_buckets.repository.database import Database
 from neuro_buckets.repository.tables import metadata
+from neuro_buckets.services.buckets import Access, Scope
 from tests.service.support import BUCKETS, CREDENTIALS, Service, create, error_of
 
 
@@ -179,3 +182,49 @@ async def test_no_secret_is_in_the_database_as_it_is(service: Service, alice: ht
     files = [str(path.read_bytes()) for path in service.context.config.data_dir.glob("buckets.db*")]
     assert any(made["id"] in text for text in tables)
     assert not any(secret in text for text in [*tables, *files])
+
+
+async def test_one_user_has_so_many_and_no_more(
+    alice: httpx.AsyncClient, bob: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(credentials, "MOST_CREDENTIALS", 2)
+    for client in (alice, bob):
+        await create(client, "first")
+        await make(client, "first")
+    await make(alice, "first", name="second")
+    refused = await alice.post(CREDENTIALS, json={"bucket_ids": ["first"]})
+    assert error_of(refused) == (409, "conflict")
+    assert "2 persistent credentials" in refused.text
+    await alice.delete(f"{CREDENTIALS}/second")
+    await make(alice, "first")
+
+
+@pytest.mark.parametrize("name", ["mine", None])
+@pytest.mark.parametrize("key", [{"Idempotency-Key": "the-same"}, {}], ids=["with a key", "without"])
+async def test_what_an_outage_left_is_not_in_the_way_of_another_try(
+    service: Service, alice: httpx.AsyncClient, name: str | None, key: dict[str, str]
+) -> None:
+    body = {"bucket_ids": [(await create(alice, "first"))["id"]], "name": name}
+    service.provider.down = True
+    assert error_of(await alice.post(CREDENTIALS, json=body, headers=key))[0] == 503
+    service.provider.down = False
+    made = await alice.post(CREDENTIALS, json=body, headers=key)
+    assert made.status_code == 201, made.text
+    assert (await alice.get(CREDENTIALS)).json() == [made.json()]
+    put(service, made.json())
+
+
+async def test_a_bucket_named_a_thousand_times_is_looked_up_once(
+    service: Service, alice: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = await create(alice, "first")
+    looked_up: list[str] = []
+    get = service.context.buckets.get
+
+    async def counted(caller: Caller, id_or_name: str, scope: Scope) -> Access:
+        looked_up.append(id_or_name)
+        return await get(caller, id_or_name, scope)
+
+    monkeypatch.setattr(service.context.buckets, "get", counted)
+    await make(alice, *[bucket["id"]] * 1000)
+    assert looked_up == [bucket["id"]]

@@ -92,3 +92,31 @@ async def test_it_goes_on_when_the_caller_leaves(service: Service, alice: httpx.
         while not (await alice.get(f"{BUCKETS}/first")).json()["public"]:
             await asyncio.sleep(0.01)
     assert is_open(service)
+
+
+@pytest.mark.parametrize("reply_lost", [False, True])
+async def test_what_is_opened_after_the_reconciler_has_closed_it_ends_private(
+    service: Service, alice: httpx.AsyncClient, reply_lost: bool
+) -> None:
+    await create(alice, "first")
+    held = service.provider.hold_next()
+    slow = asyncio.create_task(publish(alice, True))
+    await service.provider.entered.wait()
+    await service.context.reconciler.run_once(ignore_leases=True)
+    assert not is_open(service)
+    service.provider.reply_lost = reply_lost
+    held.set()
+    assert error_of(await slow) == (503, "provider_unavailable")
+    assert (await alice.get(f"{BUCKETS}/first")).json()["public"] is False
+    assert not is_open(service)
+    assert (await publish(alice, True)).json()["public"] is True
+
+
+async def test_a_bucket_that_is_deleted_while_it_is_opened_is_gone(service: Service, alice: httpx.AsyncClient) -> None:
+    await create(alice, "first")
+    held = service.provider.hold_next()
+    slow = asyncio.create_task(publish(alice, True))
+    await service.provider.entered.wait()
+    assert (await alice.delete(f"{BUCKETS}/first")).status_code == 204
+    held.set()
+    assert error_of(await slow) == (404, "not_found")

@@ -14,11 +14,12 @@ from neuro_buckets.providers.base import Access, Grant
 from neuro_buckets.services import reconcile
 from neuro_buckets.services.reconcile import Reconciler
 from tests.service.support import BUCKETS, FaultyProvider, Service, create, error_of
-from tests.service.test_races import bucket_of
+from tests.service.test_races import add_user, bucket_of
 
 
 @pytest.fixture
-def reconciler(service: Service) -> Reconciler:
+async def reconciler(service: Service) -> Reconciler:
+    await add_user(service.context.repository, "alice")
     return Reconciler(service.context.repository, service.provider)
 
 
@@ -42,6 +43,21 @@ async def test_a_creation_in_an_outage_can_be_tried_again_after_it(service: Serv
     assert (await alice.get(BUCKETS)).json() == [bucket]
     assert len(service.provider.names) == 1
     assert await unsettled(service) == 0
+
+
+@pytest.mark.parametrize("name", ["first", None])
+async def test_what_outages_left_is_not_in_the_way_of_another_try_of_the_same_request(
+    service: Service, alice: httpx.AsyncClient, name: str | None
+) -> None:
+    service.provider.down = True
+    for key in ("one", "two"):
+        await alice.post(BUCKETS, json={"name": name}, headers={"Idempotency-Key": key})
+    service.provider.down = False
+    made = await alice.post(BUCKETS, json={"name": name}, headers={"Idempotency-Key": "one"})
+    assert made.status_code == 201, made.text
+    await service.context.reconciler.run_once()
+    assert len(service.provider.names) == 1
+    assert (await alice.get(BUCKETS)).json() == [made.json()]
 
 
 async def test_a_deletion_whose_reply_was_lost_can_be_tried_again(service: Service, alice: httpx.AsyncClient) -> None:
@@ -129,6 +145,7 @@ async def test_the_application_goes_on_settling_after_its_start(
     async with app.router.lifespan_context(app):
         service = Service(app, provider)
         provider.down = True
+        await add_user(service.context.repository, "alice")
         await service.context.repository.buckets.add(bucket_of("alice", "first"))
         await asyncio.sleep(0.2)
         assert await unsettled(service) == 1

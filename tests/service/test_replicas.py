@@ -16,7 +16,7 @@ from neuro_buckets.services.failpoints import EXIT_CODE
 from tests.postgres_fixture import KEPT, Postgres, asyncpg_url
 from tests.service.support import BUCKETS
 from tests.service.test_crashes import at_provider, running
-from tests.service.test_races import bucket_of
+from tests.service.test_races import add_user, bucket_of
 
 INTERVAL_SECONDS = 0.2
 
@@ -29,6 +29,7 @@ async def repository(
     postgres.empty(KEPT)
     monkeypatch.setenv("NEURO_SERVICE_DATABASE_URL", kept_postgres_url)
     async with opened(asyncpg_url(kept_postgres_url)) as repository:
+        await add_user(repository, "alice")
         yield repository
 
 

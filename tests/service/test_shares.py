@@ -1,5 +1,6 @@
 """Roles: what a reader, a writer and a manager may do with a bucket that is not theirs, and what is left when a role is taken away."""
 
+import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -7,8 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
-from neuro_buckets.errors import Forbidden
-from neuro_buckets.models import Project, Role, Share, TokenScope, now
+from neuro_buckets.errors import Forbidden, NotFound
+from neuro_buckets.models import Caller, Project, Role, Share, TokenScope, now
+from neuro_buckets.repository import credentials
+from neuro_buckets.services.buckets import Scope
 from tests.service.support import BUCKETS, CREDENTIALS, Service, create, error_of
 
 FIRST = f"{BUCKETS}/first"
@@ -232,3 +235,107 @@ async def test_a_token_goes_exactly_so_far_as_it_was_made(
     assert (await limited.delete(f"{CREDENTIALS}/{rw['id']}")).status_code == (204 if writes else 403)
     assert (await limited.put(f"{FIRST}/shares/bob", json={"role": "reader"})).status_code == (200 if manages else 403)
     assert (await limited.delete(FIRST)).status_code == (204 if manages else 403)
+
+
+async def test_a_role_that_is_taken_while_credentials_are_made_ends_them(
+    service: Service, alice: httpx.AsyncClient, bob: httpx.AsyncClient
+) -> None:
+    shared, own = await create(alice, "first"), await create(bob, "own")
+    await share(alice, "writer")
+    held = service.provider.hold_next()
+    making = asyncio.create_task(bob.post(CREDENTIALS, json={"bucket_ids": [shared["id"], own["id"]]}))
+    await service.provider.entered.wait()
+    assert (await alice.delete(f"{FIRST}/shares/bob")).status_code == 204
+    held.set()
+    assert error_of(await making) == (503, "provider_unavailable")
+    assert (await bob.get(CREDENTIALS)).json() == []
+    assert service.provider.principals == set()
+
+
+async def test_credentials_are_not_made_for_what_was_taken_since_it_was_looked_up(
+    service: Service, alice: httpx.AsyncClient, bob: httpx.AsyncClient
+) -> None:
+    await create(alice, "first")
+    await share(alice, "writer")
+    caller = Caller("bob")
+    bucket = (await service.context.buckets.get(caller, "first", Scope(None, "alice"))).bucket
+    await share(alice, "reader")
+    with pytest.raises(NotFound):
+        await service.context.persistent.create(caller, None, [bucket], read_only=False)
+    assert service.provider.principals == set()
+    await service.context.persistent.create(caller, None, [bucket], read_only=True)
+
+
+async def test_of_two_roles_that_are_taken_at_once_nothing_is_left(
+    service: Service, alice: httpx.AsyncClient, bob: httpx.AsyncClient
+) -> None:
+    buckets = [await create(alice, "first"), await create(alice, "second"), await create(bob, "own")]
+    for bucket in buckets[:2]:
+        await alice.put(f"{BUCKETS}/{bucket['id']}/shares/bob", json={"role": "writer"})
+    made = (await bob.post(CREDENTIALS, json={"bucket_ids": [bucket["id"] for bucket in buckets]})).json()
+    held = service.provider.hold_next()
+    slow = asyncio.create_task(alice.delete(f"{BUCKETS}/first/shares/bob"))
+    await service.provider.entered.wait()
+    assert (await alice.delete(f"{BUCKETS}/second/shares/bob")).status_code == 204
+    held.set()
+    assert (await slow).status_code == 204
+    [left] = (await bob.get(CREDENTIALS)).json()
+    assert left["credentials"] == made["credentials"][2:]
+    for one in made["credentials"][:2]:
+        with pytest.raises(Forbidden):
+            read(service, one["credentials"])
+    write(service, made["credentials"][2]["credentials"])
+
+
+async def test_credentials_that_are_removed_while_they_are_narrowed_end(
+    service: Service, alice: httpx.AsyncClient, bob: httpx.AsyncClient
+) -> None:
+    shared, own = await create(alice, "first"), await create(bob, "own")
+    await share(alice, "writer")
+    made = (await bob.post(CREDENTIALS, json={"bucket_ids": [shared["id"], own["id"]], "name": "both"})).json()
+    seen = await service.context.repository.credentials.get("bob", id_=made["id"])
+    assert seen is not None
+    await alice.delete(f"{FIRST}/shares/bob")
+    await service.context.persistent._delete(seen)  # read before it
+    assert service.provider.principals == set()
+    assert (await bob.get(CREDENTIALS)).json() == []
+
+
+async def test_a_role_that_is_taken_is_taken_from_all_credentials_however_many(
+    service: Service, alice: httpx.AsyncClient, bob: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = await create(alice, "first")
+    await share(alice, "writer")
+    for _ in range(5):
+        await bob.post(CREDENTIALS, json={"bucket_ids": [shared["id"]]})
+    monkeypatch.setattr(credentials, "PAGE_ROWS", 2)
+    await alice.delete(f"{FIRST}/shares/bob")
+    assert service.provider.principals == set()
+
+
+async def test_a_role_on_a_bucket_keeps_nobody_its_manager(
+    service: Service, alice: httpx.AsyncClient, bob: httpx.AsyncClient
+) -> None:
+    scope = await make_project(service, alice=Role.WRITER, bob=Role.MANAGER)
+    bucket = await create(alice, "first", **scope)
+    path = f"{BUCKETS}/{bucket['id']}"
+    refused = await alice.put(f"{path}/shares/alice", json={"role": "writer"})
+    assert error_of(refused) == (400, "invalid_request")
+    assert (await bob.put(f"{path}/shares/alice", json={"role": "writer"})).status_code == 200
+    assert (await alice.patch(path, json={"public": False})).status_code == 200
+    await service.context.repository.people.remove_share(Share("alice", Role.NONE, "acme", "site"))
+    assert error_of(await alice.patch(path, json={"public": True})) == (403, "forbidden")
+    assert (await alice.post(f"{path}/make_tmp_credentials")).json()["read_only"] is False
+
+
+async def test_a_token_that_only_reads_neither_leaves_nor_makes_credentials(
+    service: Service, alice: httpx.AsyncClient, bob: httpx.AsyncClient
+) -> None:
+    bucket = await create(alice, "first")
+    await share(alice, "reader")
+    reading = service.client(await service.context.tokens.issue("bob", timedelta(hours=1), scope=TokenScope.READ))
+    path, asked = f"{BUCKETS}/{bucket['id']}/shares/bob", {"bucket_ids": [bucket["id"]], "read_only": True}
+    assert error_of(await reading.delete(path)) == (403, "forbidden")
+    assert error_of(await reading.post(CREDENTIALS, json=asked)) == (403, "forbidden")
+    assert (await bob.post(CREDENTIALS, json=asked)).status_code == 201
+    assert (await bob.delete(path)).status_code == 204

@@ -94,6 +94,15 @@ async def test_what_is_no_token_is_refused(service: Service, token: str) -> None
     assert error_of(answer) == (401, "unauthenticated")
 
 
+@pytest.mark.parametrize(
+    "header", ['{"alg":"HS256","crit":1}', '{"alg":"HS256","crit":[[]]}', '{"alg":[]}', "[]", "null", "[" * 5000]
+)
+async def test_a_header_of_odd_types_is_refused_and_counted(service: Service, header: str) -> None:
+    encoded = base64.urlsafe_b64encode(header.encode()).rstrip(b"=").decode()
+    assert await status(service, f"{encoded}.e30.AAAA") == 401
+    assert service.context.tokens.id_of(f"{encoded}.e30.AAAA") is None
+
+
 async def test_a_revoked_token_is_refused_from_the_next_call_on(service: Service) -> None:
     one, other = await service.token("alice"), await service.token("alice")
     assert await status(service, one) == 200

@@ -4,13 +4,15 @@ Whoever gives an endpoint chooses where this service connects to. So a name is r
 goes to exactly that address, and a redirect is an answer like any other.
 """
 
+import errno
 import http.client
 import ipaddress
 import re
 import socket
 import ssl
+import threading
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlencode
 from xml.etree import ElementTree as ET
@@ -26,10 +28,14 @@ _NOT_YET = frozenset({"azure", "gcp"})
 _REQUIRED = ("access_key_id", "secret_access_key")
 _OPTIONAL = ("region_name", "endpoint_url", "session_token")
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
+_REGION_NAME = re.compile(r"[A-Za-z0-9-]{1,40}")  # it becomes a part of a host's name
 _REGION = "us-east-1"
 _PROBE_KEY = ".neuro-buckets-probe"  # never becomes a blob: an upload to it is begun and given up
 _TIMEOUT_SECONDS = 10
+_PROBE_SECONDS = 30
 _ANSWER_BYTES = 64 * 1024
+# Not for the public internet, and called global by some versions of Python: relays, protocol assignments, documentation, site-local.
+_NOT_PUBLIC = [ipaddress.ip_network(text) for text in ("192.88.99.0/24", "192.0.0.0/24", "3fff::/20", "fec0::/10")]
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -64,6 +70,8 @@ class EndpointGuard:
         plain = _unwrapped(address)
         if any(plain in network for network in self._allowed if network.version == plain.version):
             return True
+        if any(plain in network for network in _NOT_PUBLIC if network.version == plain.version):
+            return False
         return plain.is_global and not plain.is_multicast and not plain.is_reserved
 
 
@@ -101,6 +109,8 @@ class ExternalBucket:
             raise InvalidRequest("credentials: a value holds something that is not printable ASCII")
         values = {name: text for name, text in credentials.items() if text}
         values.setdefault("region_name", _REGION)
+        if not _REGION_NAME.fullmatch(values["region_name"]):
+            raise InvalidRequest("region_name: use 1 to 40 letters, digits and '-', like 'us-east-1'")
         if "endpoint_url" in values:
             _check_endpoint(values["endpoint_url"])
         return cls(provider, {**values, "bucket_name": bucket})
@@ -115,7 +125,7 @@ class ExternalBucket:
         assert url.host is not None
         assert url.port is not None
         pinned = guard.resolve(url.host, url.port)
-        with closing(_connection(url, pinned)) as connection:
+        with closing(_connection(url, pinned)) as connection, _deadline(connection):
             status, body = self._ask(connection, "GET", "", {"list-type": "2", "max-keys": "1"})
             if status != 200:
                 raise InvalidRequest(self._refusal(status, body))
@@ -129,7 +139,15 @@ class ExternalBucket:
             return True
 
     def sign_url(self, key: str, expires_in_seconds: int, *, put: bool = False) -> str:
-        """A URL with which anyone can GET or PUT the blob; asks nobody."""
+        """A URL with which anyone can GET or PUT the blob; asks nobody.
+
+        Raises:
+            InvalidRequest: a key that would be another address on the way, or at a provider that keeps keys as paths.
+        """
+        if "\0" in key or (self.provider != "aws" and {"", ".", ".."}.intersection(key.removesuffix("/").split("/"))):
+            raise InvalidRequest(
+                f"the key {key[:80]!r} has an empty, '.' or '..' part, or a NUL: no URL for it is safe here"
+            )
         from botocore.auth import S3SigV4QueryAuth
         from botocore.awsrequest import AWSRequest
         from botocore.credentials import Credentials
@@ -145,9 +163,7 @@ class ExternalBucket:
         endpoint = self.values.get("endpoint_url") or f"https://s3.{self.values['region_name']}.amazonaws.com"
         return URL(endpoint.rstrip("/"), encoded=True) / self.values["bucket_name"]
 
-    def _ask(
-        self, connection: http.client.HTTPConnection, method: str, key: str, query: Mapping[str, str]
-    ) -> tuple[int, bytes]:
+    def _ask(self, connection: "_Pinned", method: str, key: str, query: Mapping[str, str]) -> tuple[int, bytes]:
         from botocore.auth import S3SigV4Auth
         from botocore.awsrequest import AWSRequest
         from botocore.credentials import Credentials
@@ -199,14 +215,38 @@ class _Pinned(http.client.HTTPConnection):
         super().__init__(host, port, timeout=_TIMEOUT_SECONDS)
         self._address = address
         self._context = context
+        self._over = False
+        self._opened: socket.socket | None = None
 
     def connect(self) -> None:
         """Connect to the pinned address; TLS checks the name."""
         plain = socket.create_connection((self._address, self.port), self.timeout)
         self.sock = self._context.wrap_socket(plain, server_hostname=self.host) if self._context else plain
+        self._opened = self.sock
+        if self._over:
+            raise TimeoutError(errno.ETIMEDOUT, "took too long")
+
+    def cut(self) -> None:
+        """End it, from another thread: whoever waits for an answer goes on at once, and no connection lasts from now on."""
+        self._over = True
+        if self._opened is not None:  # `sock` is None already while an answer is read that ends with the connection
+            with suppress(OSError):
+                self._opened.shutdown(socket.SHUT_RDWR)
 
 
-def _connection(url: URL, address: str) -> http.client.HTTPConnection:
+@contextmanager
+def _deadline(connection: _Pinned) -> Iterator[None]:
+    """Let a connection live so long, however slowly its answers drip: a timeout of a socket begins anew with every byte."""
+    timer = threading.Timer(_PROBE_SECONDS, connection.cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _connection(url: URL, address: str) -> _Pinned:
     assert url.host is not None
     assert url.port is not None
     return _Pinned(url.host, url.port, address, ssl.create_default_context() if url.scheme == "https" else None)
@@ -237,7 +277,7 @@ def _text_in(body: bytes, name: str) -> str:
     try:
         # The parser knows no external entities, and bounds those that expand.
         root = ET.fromstring(body)  # noqa: S314
-    except ET.ParseError:
+    except (ET.ParseError, ValueError, LookupError):  # the latter two: an encoding that it cannot or does not know
         return ""
     return next((element.text or "" for element in _elements(root, name)), "")
 

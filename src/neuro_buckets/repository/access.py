@@ -4,30 +4,25 @@ A user is manager of the project of their own name. A role on an org or a projec
 the highest counts. Whoever made a bucket manages it as long as they may write in its project.
 """
 
-from sqlalchemy import ColumnElement, and_, case, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from neuro_buckets.errors import NotFound
 from neuro_buckets.models import Role
-from neuro_buckets.repository.tables import buckets, shares
+from neuro_buckets.repository.tables import buckets, projects, shares, users
 
 
 def role_of(user: str | ColumnElement[str]) -> ColumnElement[int]:
     """The role of a user, or of the user in a column, on the bucket of each row."""
-    covers = or_(
-        shares.c.bucket_id == buckets.c.id,
-        and_(
-            shares.c.bucket_id == "",
-            shares.c.org_name == buckets.c.org_name,
-            or_(shares.c.project_name == buckets.c.project_name, shares.c.project_name == ""),
-        ),
+    in_project = and_(
+        shares.c.bucket_id == "",
+        shares.c.org_name == buckets.c.org_name,
+        or_(shares.c.project_name == buckets.c.project_name, shares.c.project_name == ""),
     )
-    given = (
-        select(func.max(shares.c.role)).where(shares.c.user == user, covers).correlate_except(shares).scalar_subquery()
-    )
-    shared = func.coalesce(given, int(Role.NONE))
     return case(
         (_in_own_project(user), int(Role.MANAGER)),
-        (and_(buckets.c.owner == user, shared >= int(Role.WRITER)), int(Role.MANAGER)),
-        else_=shared,
+        (and_(buckets.c.owner == user, _given(user, in_project) >= int(Role.WRITER)), int(Role.MANAGER)),
+        else_=_given(user, or_(shares.c.bucket_id == buckets.c.id, in_project)),
     )
 
 
@@ -43,6 +38,30 @@ def visible_to(user: str) -> ColumnElement[bool]:
         tuple_(buckets.c.org_name, buckets.c.project_name).in_(in_projects),
         buckets.c.org_name.in_(in_orgs),
     )
+
+
+def project_there(org_name: str, project_name: str) -> Select[tuple[str]]:
+    """A row if there is such a project; without an org, it is that of the user of its name."""
+    if not org_name:
+        return select(users.c.name).where(users.c.name == project_name)
+    return select(projects.c.name).where(projects.c.org_name == org_name, projects.c.name == project_name)
+
+
+async def check_project(connection: AsyncConnection, org_name: str | None, project_name: str) -> None:
+    """Look for a project; in a transaction that writes, it is there until that ends.
+
+    Raises:
+        NotFound: there is none.
+    """
+    there = (await connection.execute(project_there(org_name or "", project_name))).first()
+    if there is None:
+        where = f" in org {org_name!r}" if org_name else ""
+        raise NotFound(f"there is no project {project_name!r}{where}; 'neuro status' shows yours")
+
+
+def _given(user: str | ColumnElement[str], covers: ColumnElement[bool]) -> ColumnElement[int]:
+    given = select(func.max(shares.c.role)).where(shares.c.user == user, covers)
+    return func.coalesce(given.correlate_except(shares).scalar_subquery(), int(Role.NONE))
 
 
 def _in_own_project(user: str | ColumnElement[str]) -> ColumnElement[bool]:

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from neuro_buckets.errors import Conflict
 from neuro_buckets.models import Bucket, Role, RowState
-from neuro_buckets.repository.access import role_of, visible_to
+from neuro_buckets.repository.access import check_project, role_of, visible_to
 from neuro_buckets.repository.database import Database
 from neuro_buckets.repository.tables import buckets, shares
 
@@ -67,10 +67,13 @@ class BucketRows:
 
         Raises:
             Conflict: the name is taken in this project.
+            NotFound: the project, or the owner, was removed meanwhile.
         """
         values = asdict(bucket) | {"org_name": bucket.org_name or ""}
         try:
             async with self._database.write() as connection:
+                await check_project(connection, bucket.org_name, bucket.project_name)
+                await check_project(connection, None, bucket.owner)  # which is there as long as the owner is
                 await connection.execute(insert(buckets).values(values))
         except IntegrityError as error:
             raise Conflict(
@@ -100,15 +103,20 @@ class BucketRows:
             query = query.where(buckets.c.lease_until <= lease_ended_by)
         return await self._many(query.limit(PAGE_ROWS))
 
-    async def unsettled_name(self, bucket: Bucket, *, lease_ended_by: datetime) -> Bucket | None:
-        """The abandoned bucket that keeps this one's name from being reserved."""
-        return await self._one(
-            buckets.c.state != RowState.ACTIVE,
-            buckets.c.lease_until <= lease_ended_by,
-            buckets.c.org_name == (bucket.org_name or ""),
-            buckets.c.project_name == bucket.project_name,
-            buckets.c.name == bucket.name,
-        )
+    async def in_the_way(self, bucket: Bucket, *, lease_ended_by: datetime) -> Bucket | None:
+        """An abandoned bucket, of the same id or name, that keeps this one from being reserved."""
+        same = buckets.c.id == bucket.id
+        if bucket.name is not None:
+            same |= (
+                (buckets.c.org_name == (bucket.org_name or ""))
+                & (buckets.c.project_name == bucket.project_name)
+                & (buckets.c.name == bucket.name)
+            )
+        return await self._one(buckets.c.state != RowState.ACTIVE, buckets.c.lease_until <= lease_ended_by, same)
+
+    async def current(self, bucket_id: str) -> Bucket | None:
+        """The bucket of this id as it is now, whoever owns it and in any state."""
+        return await self._one(buckets.c.id == bucket_id)
 
     async def change_public(self, bucket: Bucket, *, public: bool, lease_until: datetime | None) -> Bucket | None:
         """Say who may read an active bucket, and whether that is in doubt; None if somebody else has said so since it was read."""
@@ -144,7 +152,7 @@ class BucketRows:
 
     async def _one(self, *conditions: ColumnElement[bool]) -> Bucket | None:
         async with self._database.read() as connection:
-            row = (await connection.execute(select(buckets).where(*conditions))).mappings().one_or_none()
+            row = (await connection.execute(select(buckets).where(*conditions).limit(1))).mappings().one_or_none()
         return None if row is None else bucket_of(row)
 
     async def _many(self, query: Select[tuple[Any, ...]]) -> list[Bucket]:

@@ -9,11 +9,14 @@ from sqlalchemy import ColumnElement, RowMapping, Select, case, delete, func, in
 from sqlalchemy.exc import IntegrityError
 
 from neuro_buckets.errors import Conflict, NotFound
-from neuro_buckets.models import Bucket, PersistentCredentials, Role, RowState
+from neuro_buckets.models import Bucket, PersistentCredentials, Role, RowState, now
 from neuro_buckets.repository.access import role_of
 from neuro_buckets.repository.buckets import PAGE_ROWS, bucket_of
 from neuro_buckets.repository.database import Database
 from neuro_buckets.repository.tables import buckets, credentials, credentials_buckets
+
+MOST_CREDENTIALS = 1000
+"""Of one user: each is an identity at the provider, and taking a role away goes through all of them."""
 
 
 class CredentialsRows:
@@ -55,13 +58,17 @@ class CredentialsRows:
         return opened
 
     async def reserve(self, new: PersistentCredentials, bucket_ids: Sequence[str]) -> None:
-        """Add credentials in state `creating`, for buckets that are all active.
+        """Add credentials in state `creating`, for buckets that are all active and that their owner has the role for.
 
         Raises:
-            Conflict: the owner has credentials of this name.
-            NotFound: a bucket was deleted meanwhile.
+            Conflict: the owner has credentials of this name, or too many.
+            NotFound: a bucket was deleted, or taken from the owner, meanwhile.
         """
-        active = select(func.count()).where(buckets.c.id.in_(bucket_ids), buckets.c.state == RowState.ACTIVE)
+        needed = int(Role.READER if new.read_only else Role.WRITER)
+        active = select(func.count()).where(
+            buckets.c.id.in_(bucket_ids), buckets.c.state == RowState.ACTIVE, role_of(new.owner) >= needed
+        )
+        owned = select(func.count()).where(credentials.c.owner == new.owner)
         links = [
             {"credentials_id": new.id, "bucket_id": bucket_id, "position": position}
             for position, bucket_id in enumerate(bucket_ids)
@@ -69,7 +76,12 @@ class CredentialsRows:
         try:
             async with self._database.write() as connection:
                 if (await connection.execute(active)).scalar_one() != len(bucket_ids):
-                    raise NotFound("one of the buckets was deleted meanwhile; list yours with 'neuro blob lsbucket'")
+                    raise NotFound("one of the buckets is not yours any more; list yours with 'neuro blob lsbucket'")
+                if (await connection.execute(owned)).scalar_one() >= MOST_CREDENTIALS:
+                    raise Conflict(
+                        f"you have {MOST_CREDENTIALS} persistent credentials, which is as many as one user can have;"
+                        " remove some with 'neuro blob rmcredentials'"
+                    )
                 await connection.execute(insert(credentials).values(asdict(new)))
                 await connection.execute(insert(credentials_buckets), links)
         except IntegrityError as error:
@@ -97,32 +109,58 @@ class CredentialsRows:
         links = select(credentials_buckets.c.credentials_id).where(credentials_buckets.c.bucket_id == bucket_id)
         return await self._many(select(credentials).where(credentials.c.id.in_(links)))
 
-    async def overreaching(self, user: str | None = None) -> list[tuple[PersistentCredentials, Bucket]]:
-        """A page of credentials, of one user or of all, and of a bucket each on which their owner no longer has the role for them."""
+    async def overreaching(self, user: str | None = None) -> AsyncIterator[list[tuple[PersistentCredentials, Bucket]]]:
+        """Credentials, of one user or of all, each with a bucket on which their owner no longer has the role for them; page by page."""
         needed = case((credentials.c.read_only, int(Role.READER)), else_=int(Role.WRITER))
+        place = tuple_(credentials_buckets.c.credentials_id, credentials_buckets.c.bucket_id)
         query = (
             select(credentials.c.id.label("credentials_id"), buckets)
             .select_from(credentials_buckets)
             .join(credentials, credentials.c.id == credentials_buckets.c.credentials_id)
             .join(buckets, buckets.c.id == credentials_buckets.c.bucket_id)
             .where(role_of(credentials.c.owner) < needed)
+            .order_by(credentials_buckets.c.credentials_id, credentials_buckets.c.bucket_id)
             .limit(PAGE_ROWS)
         )
         if user is not None:
             query = query.where(credentials.c.owner == user)
-        async with self._database.read() as connection:
-            found = [dict(row) for row in (await connection.execute(query)).mappings()]
-        owners = await self._many(
-            select(credentials).where(credentials.c.id.in_({row["credentials_id"] for row in found}))
-        )
-        by_id = {one.id: one for one in owners}
-        return [(by_id[id_], bucket_of(row)) for row in found if (id_ := row.pop("credentials_id")) in by_id]
+        page = query
+        while True:
+            async with self._database.read() as connection:
+                found = [dict(row) for row in (await connection.execute(page)).mappings()]
+            if not found:
+                return
+            last = (found[-1]["credentials_id"], found[-1]["id"])
+            owners = await self._many(
+                select(credentials).where(credentials.c.id.in_({row["credentials_id"] for row in found}))
+            )
+            by_id = {one.id: one for one in owners}
+            yield [(by_id[id_], bucket_of(row)) for row in found if (id_ := row.pop("credentials_id")) in by_id]
+            if len(found) < PAGE_ROWS:
+                return
+            page = query.where(place > last)
 
-    async def unlink(self, one: PersistentCredentials, bucket_id: str) -> None:
-        """Let credentials no longer name this bucket."""
-        link = (credentials_buckets.c.credentials_id == one.id) & (credentials_buckets.c.bucket_id == bucket_id)
+    async def in_the_way(self, new: PersistentCredentials, *, lease_ended_by: datetime) -> PersistentCredentials | None:
+        """Abandoned credentials, of the same id or of their owner's same name, that keep these from being reserved."""
+        same = credentials.c.id == new.id
+        if new.name is not None:
+            same |= (credentials.c.owner == new.owner) & (credentials.c.name == new.name)
+        return await self._one(
+            credentials.c.state != RowState.ACTIVE, credentials.c.lease_until <= lease_ended_by, same
+        )
+
+    async def current(self, id_: str) -> PersistentCredentials | None:
+        """The credentials of this id as they are now, whoever owns them and in any state."""
+        return await self._one(credentials.c.id == id_)
+
+    async def unlink(self, seen: PersistentCredentials, bucket_id: str) -> bool:
+        """Let credentials no longer name this bucket; False if somebody has moved or narrowed them since they were read."""
+        link = (credentials_buckets.c.credentials_id == seen.id) & (credentials_buckets.c.bucket_id == bucket_id)
         async with self._database.write() as connection:
-            await connection.execute(delete(credentials_buckets).where(link))
+            changed = await connection.execute(update(credentials).where(_as_seen(seen)).values(lease_until=now()))
+            if changed.rowcount == 1:
+                await connection.execute(delete(credentials_buckets).where(link))
+        return changed.rowcount == 1
 
     async def unsettled(self, *, lease_ended_by: datetime | None) -> list[PersistentCredentials]:
         """A page of all owners' credentials between two states; None counts those with a running lease, too."""
@@ -133,7 +171,7 @@ class CredentialsRows:
 
     async def _one(self, *conditions: ColumnElement[bool]) -> PersistentCredentials | None:
         async with self._database.read() as connection:
-            row = (await connection.execute(select(credentials).where(*conditions))).mappings().one_or_none()
+            row = (await connection.execute(select(credentials).where(*conditions).limit(1))).mappings().one_or_none()
         return None if row is None else _credentials(row)
 
     async def _many(self, query: Select[tuple[Any, ...]]) -> list[PersistentCredentials]:

@@ -8,8 +8,18 @@ from sqlalchemy.exc import IntegrityError
 
 from neuro_buckets.errors import Conflict, NotFound
 from neuro_buckets.models import Project, Role, Share, User
+from neuro_buckets.repository.access import check_project, project_there
 from neuro_buckets.repository.database import Database
-from neuro_buckets.repository.tables import buckets, credentials, orgs, projects, shares, tokens, users
+from neuro_buckets.repository.tables import (
+    buckets,
+    credentials,
+    idempotency_keys,
+    orgs,
+    projects,
+    shares,
+    tokens,
+    users,
+)
 
 
 class PeopleRows:
@@ -39,17 +49,22 @@ class PeopleRows:
                 await connection.execute(insert(users).values(asdict(user)))
 
     async def remove_user(self, name: str, at: datetime) -> bool:
-        """Remove a user with all roles, and end all tokens; False where there is none.
+        """Remove a user with all roles and the user's project, and end all tokens; False where there is none.
+
+        Whoever gets the name next inherits nothing.
 
         Raises:
-            Conflict: there are buckets or credentials of theirs.
+            Conflict: there are buckets or credentials of theirs, or buckets in their project.
         """
+        their_buckets = (buckets.c.owner == name) | ((buckets.c.org_name == "") & (buckets.c.project_name == name))
+        their_shares = (shares.c.user == name) | ((shares.c.org_name == "") & (shares.c.project_name == name))
         async with self._database.write() as connection:
-            for table, what in ((buckets, "buckets"), (credentials, "persistent credentials")):
-                left = await connection.execute(select(func.count()).select_from(table).where(table.c.owner == name))
+            for theirs, what in ((their_buckets, "buckets"), (credentials.c.owner == name, "persistent credentials")):
+                left = await connection.execute(select(func.count()).where(theirs))
                 if count := left.scalar_one():
-                    raise Conflict(f"user {name!r} has {count} {what}; remove them first")
-            await connection.execute(delete(shares).where(shares.c.user == name))
+                    raise Conflict(f"user {name!r} or their project has {count} {what}; remove them first")
+            await connection.execute(delete(shares).where(their_shares))
+            await connection.execute(delete(idempotency_keys).where(idempotency_keys.c.user == name))
             ended = update(tokens).where(tokens.c.user == name, tokens.c.revoked_at.is_(None))
             await connection.execute(ended.values(revoked_at=at))
             removed = await connection.execute(delete(users).where(users.c.name == name))
@@ -133,11 +148,18 @@ class PeopleRows:
             return Role.MANAGER
         whole = (shares.c.user == user) & (shares.c.bucket_id == "") & (shares.c.org_name == (org_name or ""))
         query = select(func.max(shares.c.role)).where(whole, shares.c.project_name.in_([project_name, ""]))
-        if org_name is not None:
-            there = select(projects.c.name).where(projects.c.org_name == org_name, projects.c.name == project_name)
-            query = query.where(there.exists())
+        query = query.where(project_there(org_name or "", project_name).exists())
         async with self._database.read() as connection:
             return Role((await connection.execute(query)).scalar_one() or Role.NONE)
+
+    async def check_project(self, org_name: str | None, project_name: str) -> None:
+        """Look for a project.
+
+        Raises:
+            NotFound: there is none.
+        """
+        async with self._database.read() as connection:
+            await check_project(connection, org_name, project_name)
 
     async def projects_of(self, user: str) -> list[tuple[Project, Role]]:
         """The projects of orgs in which the user has a role, by org and name."""
@@ -158,11 +180,13 @@ class PeopleRows:
         """Give a user this role on exactly this, instead of any that they had on it.
 
         Raises:
-            NotFound: there is no such user.
+            NotFound: there is no such user, or no such project.
         """
         values = {"role": int(share.role), "created_at": at}
         try:
             async with self._database.write() as connection:
+                if share.project_name is not None:
+                    await check_project(connection, share.org_name, share.project_name)
                 changed = await connection.execute(update(shares).where(_exactly(share)).values(values))
                 if changed.rowcount == 0:
                     await connection.execute(insert(shares).values({**_place(share), "user": share.user, **values}))

@@ -38,7 +38,7 @@ class AuditQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     limit: int = Field(default=100, ge=1, le=MOST_ENTRIES)
-    before: int | None = Field(default=None, ge=1, le=2**63 - 1)
+    before: int | None = Field(default=None, ge=1, le=2**31 - 1)  # what the column of ids can hold
     """The id of the last entry of the page before."""
     user: str | None = None
     resource_id: str | None = None

@@ -119,15 +119,14 @@ async def share_bucket(
     """Give a user a role on the bucket, instead of any that they were given on it before."""
     access = await context.buckets.get(user, id_or_name, scope_of(query))
     bucket = access.require(Role.MANAGER, "share")
-    return ShareOut.of(await context.shares.share_bucket(bucket, with_user, body.as_role()))
+    return ShareOut.of(await context.shares.share_bucket(user, bucket, with_user, body.as_role()))
 
 
 @router.delete("/{id_or_name}/shares/{with_user}", status_code=204)
 async def unshare_bucket(context: InContext, user: User, id_or_name: str, with_user: str, query: InQuery) -> None:
     """Take away the role that a user was given on the bucket."""
     access = await context.buckets.get(user, id_or_name, scope_of(query))
-    bucket = access.bucket if with_user == user.user else access.require(Role.MANAGER, "share")  # anyone may leave
-    await context.shares.unshare_bucket(bucket, with_user)
+    await context.shares.unshare_bucket(user, access, with_user)
 
 
 @router.post("/{id_or_name}/make_tmp_credentials")

@@ -31,11 +31,9 @@ async def create_credentials(
 ) -> PersistentCredentialsOut:
     """Make persistent credentials for buckets of the caller's."""
     needed = Role.READER if body.read_only else Role.WRITER
-    found = [await context.buckets.get(user, id_or_name, Scope()) for id_or_name in body.bucket_ids]
+    found = [await context.buckets.get(user, id_or_name, Scope()) for id_or_name in dict.fromkeys(body.bucket_ids)]
     buckets = [access.require(needed, "make such credentials for") for access in found]
-    opened = await context.persistent.create(
-        user.user, body.name, buckets, read_only=body.read_only, operation=operation
-    )
+    opened = await context.persistent.create(user, body.name, buckets, read_only=body.read_only, operation=operation)
     return _out(opened, user_agent)
 
 

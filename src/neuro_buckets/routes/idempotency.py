@@ -9,6 +9,7 @@ from fastapi import Depends, FastAPI, Request, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from neuro_buckets.errors import ServiceError
+from neuro_buckets.models import Caller
 from neuro_buckets.repository.idempotency import KeyedRequest
 from neuro_buckets.routes.context import InContext, User
 from neuro_buckets.routes.middleware import context_of
@@ -35,7 +36,7 @@ async def begin(request: Request, context: InContext, caller: User) -> str | Non
     key = request.headers.get(HEADER)
     if key is None:
         return None
-    begun = await context.idempotency.begin(caller.user, key, _hash(request, await request.body()))
+    begun = await context.idempotency.begin(caller.user, key, _hash(request, caller, await request.body()))
     if isinstance(begun, Answer):
         raise _AnsweredBefore(begun)
     request.state.keyed = begun
@@ -107,6 +108,7 @@ def _keyed(scope: Scope) -> KeyedRequest | None:
     return cast("KeyedRequest | None", scope.get("state", {}).get("keyed"))
 
 
-def _hash(request: Request, body: bytes) -> str:
-    """What makes two requests the same: the endpoint and every byte of the body."""
-    return hashlib.sha256(f"{request.method} {request.url.path}?{request.url.query}\n".encode() + body).hexdigest()
+def _hash(request: Request, caller: Caller, body: bytes) -> str:
+    """What makes two requests the same: the endpoint, every byte of the body, and how far the token goes that may hear the answer."""
+    head = f"{request.method} {request.url.path}?{request.url.query} {caller.scope.name}\n"
+    return hashlib.sha256(head.encode() + body).hexdigest()

@@ -211,22 +211,27 @@ class Buckets:
             raise
         failpoint("create.after_provision")
         active = await self._rows.move(bucket, RowState.ACTIVE, now())
-        if active is None:  # it took longer than the lease, and the reconciler has undone it
-            await self._provider.delete_bucket(bucket.provider_name)
+        if active is None:
+            # It took longer than the lease: it was undone, or another try of the same request has made it.
+            there = await self._rows.current(bucket.id)
+            if there is None or there.created_at == bucket.created_at:
+                await self._provider.delete_bucket(bucket.provider_name)
             raise ProviderUnavailable("the storage took too long to make the bucket; try again")
         log.info("bucket created", bucket=bucket.id)
         return active
 
     async def _reserve(self, bucket: Bucket) -> None:
-        """Reserve the row; what an outage left under its name is settled first."""
-        try:
-            await self._rows.add(bucket)
-        except Conflict:
-            abandoned = await self._rows.unsettled_name(bucket, lease_ended_by=now())
-            if abandoned is None:
-                raise
-            await self._reconciler.settle(abandoned)
-            await self._rows.add(bucket)
+        """Reserve the row; what an outage left under its name, or its id, is settled first."""
+        while True:
+            try:
+                await self._rows.add(bucket)
+            except Conflict:
+                abandoned = await self._rows.in_the_way(bucket, lease_ended_by=now())
+                if abandoned is None:
+                    raise
+                await self._reconciler.settle(abandoned)
+            else:
+                return
 
     async def _undo(self, bucket: Bucket) -> None:
         """Give up a creation: by the same way as after a crash, but now."""

@@ -56,10 +56,16 @@ class Credentials:
         """A URL with which anyone can GET this one blob, or with `put` PUT it, until it expires.
 
         Raises:
+            Forbidden: to PUT into an import whose credentials only read.
             InvalidRequest: a key that the provider would rewrite.
             ProviderUnavailable: the provider does not answer.
         """
         if bucket.imported:
+            if put and bucket.read_only:
+                raise Forbidden(
+                    f"bucket {bucket.name or bucket.id!r} was imported with credentials that only read;"
+                    " import it again with some that write"
+                )
             return self._external(bucket).sign_url(key, expires_in_seconds, put=put)
         return await self._provider.sign_url(bucket.provider_name, key, expires_in_seconds, put=put)
 

@@ -2,16 +2,23 @@
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 
+from neuro_buckets.errors import TooManyRequests
 from neuro_buckets.models import Bucket, Caller, RowState, check_name, new_bucket_id, now, provider_name_for
 from neuro_buckets.providers.external import EndpointGuard, ExternalBucket
 from neuro_buckets.repository import Repository
 from neuro_buckets.services.audit import concerns
 from neuro_buckets.services.buckets import Buckets, Scope
+from neuro_buckets.services.running import Running
 from neuro_buckets.vault import Vault
+
+MOST_PROBES = 8
+MOST_PROBES_PER_USER = 2
 
 log = structlog.get_logger(__name__)
 
@@ -19,11 +26,21 @@ log = structlog.get_logger(__name__)
 class Imports:
     """Buckets that are somebody else's: looked at once, and then only written down."""
 
-    def __init__(self, repository: Repository, buckets: Buckets, vault: Vault, guard: EndpointGuard) -> None:
+    def __init__(
+        self, repository: Repository, buckets: Buckets, vault: Vault, guard: EndpointGuard, running: Running
+    ) -> None:
         self._rows = repository.buckets
         self._buckets = buckets
         self._vault = vault
         self._guard = guard
+        self._running = running
+        # Threads of its own: whoever is slow to answer here holds up no other work of the service.
+        self._threads = ThreadPoolExecutor(MOST_PROBES, "import")
+        self._under_way: Counter[str] = Counter()
+
+    def close(self) -> None:
+        """Begin no more; what is under way ends by itself."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def create(
         self,
@@ -45,6 +62,7 @@ class Imports:
             Forbidden: in an org or a project where the caller may not.
             InvalidRequest: a wrong name, a provider that cannot be imported from, or credentials that do not open the bucket.
             Conflict: the name is taken.
+            TooManyRequests: the caller has as many imports under way as one user may.
         """
         project = await self._buckets.project_for_new(caller, scope)
         if name is not None:
@@ -54,7 +72,7 @@ class Imports:
         if operation is not None and (made := await self._rows.by_id(caller.user, bucket_id)):
             return made[0]
         external = ExternalBucket.parse(provider, provider_bucket_name, credentials)
-        writable = await asyncio.to_thread(external.probe, self._guard)
+        writable = await self._running.to_the_end(self._probe(caller.user, external))
         begun = now()
         bucket = Bucket(
             id=bucket_id,
@@ -74,3 +92,19 @@ class Imports:
         await self._rows.add(bucket)
         log.info("bucket imported", bucket=bucket_id, provider=provider, read_only=bucket.read_only)
         return bucket
+
+    async def _probe(self, user: str, external: ExternalBucket) -> bool:
+        """Look at it in a thread; it counts as under way until the thread is done, also if the caller has left."""
+        if self._under_way[user] >= MOST_PROBES_PER_USER:
+            error = TooManyRequests(
+                f"{MOST_PROBES_PER_USER} imports of yours are under way; try again when one has ended"
+            )
+            error.retry_after_seconds = 5
+            raise error
+        self._under_way[user] += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, external.probe, self._guard)
+        finally:
+            self._under_way[user] -= 1
+            if not self._under_way[user]:
+                del self._under_way[user]

@@ -116,8 +116,10 @@ class People:
         """Give a user a role on an org or a project, instead of any that they were given there before.
 
         Raises:
+            InvalidRequest: that cannot be the name of a user.
             NotFound: there is no such org, project or user.
         """
+        check_user_name(share.user)
         await self._check_place(share.org_name or "", share.project_name)
         await self._rows.put_share(share, now())
         log.info("role given", user=share.user, role=share.role.name, org=share.org_name, project=share.project_name)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from neuro_buckets.errors import Forbidden, InvalidRequest, NotFound, ProviderUnavailable, ServiceError
+from neuro_buckets.errors import Conflict, Forbidden, InvalidRequest, NotFound, ProviderUnavailable, ServiceError
 from neuro_buckets.models import (
     Bucket,
     Caller,
@@ -77,23 +77,25 @@ class Persistent:
 
     async def create(
         self,
-        user: str,
+        caller: Caller,
         name: str | None,
         buckets: Sequence[Bucket],
         *,
         read_only: bool,
         operation: str | None = None,
     ) -> OpenedCredentials:
-        """Make credentials for buckets that were loaded for this user. It goes on to its end even if the caller is cancelled.
+        """Make credentials for buckets that were loaded for this caller. It goes on to its end even if the caller is cancelled.
 
         Args:
             operation: the same for every try of one request; what an earlier try has made is the answer.
 
         Raises:
             InvalidRequest: the name breaks the rules, there is no bucket, or one was imported.
+            Forbidden: the caller's token only reads.
             Conflict: the user has credentials of that name.
             ProviderUnavailable: nothing was made; try again.
         """
+        caller.check_changes()
         if name is not None:
             check_name(name, "credentials")
         if not buckets:
@@ -106,10 +108,10 @@ class Persistent:
         unique = list({bucket.id: bucket for bucket in buckets}.values())
         id_ = new_credentials_id(operation)
         concerns(id_)
-        if operation is not None and (made := await self._rows.get(user, id_=id_)):
+        if operation is not None and (made := await self._rows.get(caller.user, id_=id_)):
             [opened] = await self._open([made])
             return opened
-        return await self._running.to_the_end(self._create(id_, user, name, unique, read_only))
+        return await self._running.to_the_end(self._create(id_, caller.user, name, unique, read_only))
 
     async def delete(self, caller: Caller, id_or_name: str) -> None:
         """End credentials. It goes on to its end even if the caller is cancelled.
@@ -120,8 +122,7 @@ class Persistent:
             ProviderUnavailable: it will be tried again until they have ended.
         """
         found = await self._found(caller, id_or_name)
-        if caller.scope is TokenScope.READ:
-            raise Forbidden("your token only reads; use one that goes further")
+        caller.check_changes()
         await self._running.to_the_end(self._delete(found))
 
     async def _create(
@@ -138,7 +139,7 @@ class Persistent:
             state=RowState.CREATING,
             lease_until=begun + LEASE,
         )
-        await self._rows.reserve(reserved, [bucket.id for bucket in buckets])
+        await self._reserve(reserved, [bucket.id for bucket in buckets])
         failpoint("credentials.create.after_reserve")
         try:
             grants = grants_for(buckets, read_only=read_only)
@@ -149,15 +150,33 @@ class Persistent:
         failpoint("credentials.create.after_provision")
         sealed = self._vault.seal(json.dumps(dict(values)), id_)
         active = await self._rows.move(reserved, RowState.ACTIVE, now(), sealed_values=sealed)
-        if active is None:  # its only bucket was deleted, or it took longer than the lease: it was undone
-            await self._provider.delete_principal(reserved.principal)
-            raise ProviderUnavailable("the storage took too long to make the credentials; try again")
+        if active is None:
+            # A bucket was deleted or taken away, or it took longer than the lease: it was undone, or another try has made it.
+            there = await self._rows.current(id_)
+            if there is None or there.created_at == begun:
+                await self._provider.delete_principal(reserved.principal)
+            raise ProviderUnavailable("the credentials were given up while they were being made; try again")
         log.info("credentials created", credentials=id_, read_only=read_only, buckets=[bucket.id for bucket in buckets])
         return OpenedCredentials(active, buckets, values)
 
+    async def _reserve(self, new: PersistentCredentials, bucket_ids: Sequence[str]) -> None:
+        """Reserve the row; what an outage left under its name, or its id, is settled first."""
+        while True:
+            try:
+                await self._rows.reserve(new, bucket_ids)
+            except Conflict:
+                abandoned = await self._rows.in_the_way(new, lease_ended_by=now())
+                if abandoned is None:
+                    raise
+                await self._reconciler.settle_credentials(abandoned)
+            else:
+                return
+
     async def _delete(self, found: PersistentCredentials) -> None:
+        seen: PersistentCredentials | None = found
         try:
-            await self._reconciler.settle_credentials(found)
+            while seen is not None and not await self._reconciler.settle_credentials(seen):
+                seen = await self._rows.get(found.owner, id_=found.id)  # they were narrowed just now
         except ServiceError as error:
             raise ProviderUnavailable(
                 f"the storage does not answer now: credentials {found.name or found.id!r} end as soon as it does ({error})"

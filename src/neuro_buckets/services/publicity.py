@@ -2,8 +2,8 @@
 
 import structlog
 
-from neuro_buckets.errors import Conflict, InvalidRequest, NotFound, ServiceError
-from neuro_buckets.models import Bucket, now
+from neuro_buckets.errors import Conflict, InvalidRequest, NotFound, ProviderUnavailable, ServiceError
+from neuro_buckets.models import Bucket, RowState, now
 from neuro_buckets.providers.base import BucketProvider
 from neuro_buckets.repository import Repository
 from neuro_buckets.services.failpoints import failpoint
@@ -52,17 +52,26 @@ class Publicity:
         try:
             await self._provider.set_public_access(bucket.provider_name, public)
         except ServiceError:
-            await self._make_private(marked)
+            await self._make_private(bucket.id)
             raise
         failpoint("public.after_provider")
         changed = await self._rows.change_public(marked, public=public, lease_until=None)
-        if changed is None:
-            raise NotFound(f"bucket {name!r} was deleted meanwhile")
+        if changed is None:  # it took longer than the lease: somebody else has told the provider, before or after us
+            if not await self._make_private(bucket.id):
+                raise NotFound(f"bucket {name!r} was deleted meanwhile")
+            raise ProviderUnavailable(
+                f"the storage took too long to change who may read bucket {name!r}: it is private; try again"
+            )
         log.info("public access changed", bucket=bucket.id, public=public)
         return changed
 
-    async def _make_private(self, marked: Bucket) -> None:
+    async def _make_private(self, bucket_id: str) -> bool:
+        """Make the bucket private whatever its row says by now, or leave it in doubt; False if it is not there any more."""
         try:
-            await self._reconciler.settle_public(marked)
+            while (seen := await self._rows.current(bucket_id)) is not None and seen.state is RowState.ACTIVE:
+                if await self._reconciler.settle_public(seen):
+                    return True
         except ServiceError as error:
-            log.warning("public access left in doubt", bucket=marked.id, reason=str(error))
+            log.warning("public access left in doubt", bucket=bucket_id, reason=str(error))
+            return True
+        return False

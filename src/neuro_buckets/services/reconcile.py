@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Coroutine
 from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
 import structlog
 
@@ -96,15 +97,15 @@ class Reconciler:
         await self._buckets.remove(bucket)
         log.info("bucket gone", bucket=bucket.id, was=bucket.state)
 
-    async def settle_credentials(self, credentials: PersistentCredentials) -> None:
-        """End credentials at the provider and remove them.
+    async def settle_credentials(self, credentials: PersistentCredentials) -> bool:
+        """End credentials at the provider and remove them; False if somebody has moved or narrowed them since they were read.
 
         Raises:
             ProviderUnavailable: the provider does not answer; they stay to be tried again.
         """
         claimed = await self._credentials.move(credentials, RowState.DELETING, now() + LEASE)
         if claimed is None:
-            return
+            return False
         failpoint("credentials.remove.after_mark")
         try:
             await self._provider.delete_principal(claimed.principal)
@@ -114,21 +115,23 @@ class Reconciler:
         failpoint("credentials.remove.after_provider")
         await self._credentials.remove(claimed)
         log.info("credentials gone", credentials=credentials.id, was=credentials.state)
+        return True
 
     async def narrow_overreaching(self, user: str | None = None) -> None:
         """Take from credentials, of one user or of all, what their owner may no longer do; what fails is left to the next round."""
-        for credentials, bucket in await self._credentials.overreaching(user):
-            await _try("credentials", credentials.id, self._narrow(credentials, bucket))
+        async for page in self._credentials.overreaching(user):
+            for credentials, bucket in page:
+                await _try("credentials", credentials.id, self._narrow(credentials, bucket))
 
-    async def settle_public(self, bucket: Bucket) -> None:
-        """Make a bucket private of which it is not certain who may read it.
+    async def settle_public(self, bucket: Bucket) -> bool:
+        """Make a bucket private of which it is not certain who may read it; False if somebody has said so since it was read.
 
         Raises:
             ProviderUnavailable: the provider does not answer; it stays in doubt.
         """
         claimed = await self._buckets.change_public(bucket, public=False, lease_until=now() + LEASE)
         if claimed is None:
-            return
+            return False
         try:
             await self._provider.set_public_access(claimed.provider_name, False)
         except ServiceError:
@@ -136,21 +139,27 @@ class Reconciler:
             raise
         await self._buckets.change_public(claimed, public=False, lease_until=None)
         log.info("bucket made private", bucket=bucket.id)
+        return True
 
     async def _narrow(self, credentials: PersistentCredentials, gone: Bucket) -> None:
-        opened = (await self._credentials.buckets_of([credentials]))[credentials.id]
-        left = [bucket for bucket in opened if bucket.id != gone.id]
-        if not left or credentials.state is RowState.DELETING:
-            await self.settle_credentials(credentials)
-            return
-        with suppress(
-            NotFound
-        ):  # it is only being made: what it will be granted here opens nothing, the name never comes again
-            await self._provider.grant(credentials.principal, grants_for(left, read_only=credentials.read_only))
-        await self._credentials.unlink(credentials, gone.id)
+        """Take one bucket from credentials. What the provider was told last is what the links say, however many do this at once.
+
+        The link goes last, and only if nobody else has narrowed them since it was read: who loses that tells the provider again.
+        """
+        seen: PersistentCredentials | None = credentials
+        while seen is not None:
+            opened = (await self._credentials.buckets_of([seen]))[seen.id]
+            left = [bucket for bucket in opened if bucket.id != gone.id]
+            if left and seen.state is RowState.ACTIVE:
+                with suppress(NotFound):  # it ends just now, or has been lost: either way it opens nothing
+                    await self._provider.grant(seen.principal, grants_for(left, read_only=seen.read_only))
+                done = await self._credentials.unlink(seen, gone.id)
+            else:  # nothing would be left, or what is being made would still be granted all of it
+                done = await self.settle_credentials(seen)
+            seen = None if done else await self._credentials.current(seen.id)
 
 
-async def _try(what: str, id_: str, settling: Coroutine[None, None, None]) -> None:
+async def _try(what: str, id_: str, settling: Coroutine[Any, Any, object]) -> None:
     try:
         await settling
     except ServiceError as error:

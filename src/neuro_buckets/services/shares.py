@@ -5,7 +5,7 @@ import structlog
 from neuro_buckets.errors import Forbidden, InvalidRequest, NotFound
 from neuro_buckets.models import Bucket, Caller, Role, Share, check_user_name, now
 from neuro_buckets.repository import Repository
-from neuro_buckets.services.buckets import Scope
+from neuro_buckets.services.buckets import Access, Scope
 from neuro_buckets.services.reconcile import Reconciler
 
 log = structlog.get_logger(__name__)
@@ -22,23 +22,28 @@ class Shares:
         """Whom the bucket itself is shared with."""
         return await self._rows.shares_on(_of_bucket(bucket))
 
-    async def share_bucket(self, bucket: Bucket, user: str, role: Role) -> Share:
+    async def share_bucket(self, caller: Caller, bucket: Bucket, user: str, role: Role) -> Share:
         """Give a user a role on a bucket, instead of any that they were given on it before.
 
         Raises:
             NotFound: there is no such user.
-            InvalidRequest: the bucket is in the user's own project.
+            InvalidRequest: the user is the caller, or the bucket is in the user's own project.
         """
+        if user == caller.user:
+            raise InvalidRequest(f"you manage bucket {bucket.name or bucket.id!r} already; share it with somebody else")
         if bucket.org_name is None and bucket.project_name == user:
             raise InvalidRequest(f"bucket {bucket.name or bucket.id!r} is {user!r}'s own already")
         return await self._give(_of_bucket(bucket, user, role))
 
-    async def unshare_bucket(self, bucket: Bucket, user: str) -> None:
+    async def unshare_bucket(self, caller: Caller, access: Access, user: str) -> None:
         """Take away the role that a user was given on a bucket, and what their persistent credentials open of it.
 
         Raises:
+            Forbidden: the caller does not manage the bucket and is somebody else, or has a token that only reads.
             NotFound: they were given none.
         """
+        caller.check_changes()
+        bucket = access.bucket if user == caller.user else access.require(Role.MANAGER, "share")  # anyone may leave
         await self._take(_of_bucket(bucket, user), f"bucket {bucket.name or bucket.id!r}")
 
     async def on_project(self, caller: Caller, scope: Scope) -> list[Share]:
@@ -54,7 +59,7 @@ class Shares:
 
         Raises:
             Forbidden: the caller does not manage it.
-            NotFound: there is no such user.
+            NotFound: there is no such user, or no such project.
         """
         place = await self._managed(caller, scope)
         return await self._give(Share(user, role, place.org_name, place.project_name))
@@ -87,8 +92,10 @@ class Shares:
     async def _managed(self, caller: Caller, scope: Scope) -> Share:
         project = scope.project_name or caller.user
         role = await self._rows.role_in_project(caller.user, scope.org_name, project)
-        if caller.limited(role) < Role.MANAGER and not caller.is_admin:
-            raise Forbidden(f"you do not manage a project {project!r}; ask one of its managers")
+        if caller.limited(role) < Role.MANAGER:
+            if not caller.is_admin:
+                raise Forbidden(f"you do not manage a project {project!r}; ask one of its managers")
+            await self._rows.check_project(scope.org_name, project)
         return Share("", Role.NONE, scope.org_name, project)
 
 
