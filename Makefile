@@ -1,5 +1,5 @@
 # The project's commands. Both `demo` and `test` work on a fresh clone: they make .venv and install what they need.
-.PHONY: demo test setup setup-test postgres lint types docs clean
+.PHONY: test-databases demo test setup setup-test postgres lint types docs clean
 BIN := .venv/bin
 INSTALL := $(shell command -v uv >/dev/null 2>&1 && echo "uv pip install -q --python $(BIN)/python" || echo "$(BIN)/python -m pip install -q --disable-pip-version-check")
 
@@ -8,6 +8,10 @@ demo: setup            ## start engine and control plane, move real files, compa
 
 test: setup-test lint types   ## everything that must hold before a change lands
 	$(BIN)/python -m pytest -q
+
+# `make test` runs on PostgreSQL what is about it, and the service's other tests on SQLite; this runs all of them on both.
+test-databases: setup-test
+	NEURO_TEST_DATABASES=sqlite,postgresql NEURO_TEST_ROUNDS=100 $(BIN)/python -m pytest -q tests/service
 
 setup: .venv/service.stamp
 
