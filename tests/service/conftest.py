@@ -13,7 +13,10 @@ from tests.service.support import FaultyProvider, Service
 
 @pytest.fixture(params=os.environ.get("NEURO_TEST_DATABASES", "sqlite").split(","))
 def database(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The address of an empty database, of each kind that is asked for (`make test-databases`: both) in turn; every service that this test starts, in any process, uses it."""
+    """The address of an empty database, of each kind that is asked for in turn (`make test-databases` asks for both).
+
+    Every service that this test starts, in any process, uses it.
+    """
     if request.param == "sqlite":
         directory = tmp_path / "data"
         directory.mkdir(mode=0o700)
