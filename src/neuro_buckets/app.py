@@ -1,8 +1,9 @@
 """The one place that composes the service: which parts there are, in which order they start, and who closes them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any
 
 from fastapi import FastAPI
 
@@ -13,12 +14,12 @@ from neuro_buckets.key_files import load_key
 from neuro_buckets.providers.base import BucketProvider
 from neuro_buckets.providers.external import EndpointGuard
 from neuro_buckets.repository import Repository
-from neuro_buckets.routes import admin, audit, buckets, credentials, metrics, service, shares
+from neuro_buckets.routes import admin, audit, buckets, credentials, metrics, service, shares, signed_urls
 from neuro_buckets.routes.audit import AuditMiddleware
 from neuro_buckets.routes.context import Context
 from neuro_buckets.routes.errors import add_error_handlers
 from neuro_buckets.routes.idempotency import IdempotencyMiddleware, add_idempotency_handler
-from neuro_buckets.routes.middleware import BodyLimitMiddleware, RateLimitMiddleware, RequestMiddleware
+from neuro_buckets.routes.middleware import BodyLimitMiddleware, HeadMiddleware, RateLimitMiddleware, RequestMiddleware
 from neuro_buckets.schemas import ErrorOut
 from neuro_buckets.services.audit import AuditLog
 from neuro_buckets.services.buckets import Buckets
@@ -35,10 +36,22 @@ from neuro_buckets.services.reconcile import Reconciler
 from neuro_buckets.services.running import Running
 from neuro_buckets.services.sealing import open_vault
 from neuro_buckets.services.shares import Shares
+from neuro_buckets.services.signing import Signing
 from neuro_buckets.services.upkeep import Upkeep
 
-REFUSALS = (400, 401, 403, 404, 405, 409, 413, 422, 429, 503)
-"""What any route may be answered with, in the one shape."""
+REFUSALS: Mapping[int, Sequence[str]] = {
+    400: (),
+    401: ("WWW-Authenticate",),
+    403: (),
+    404: (),
+    405: ("Allow",),
+    409: (),
+    413: (),
+    422: (),
+    429: ("Retry-After",),
+    503: ("Retry-After",),
+}
+"""What any route may be answered with, in the one shape, and the headers that come with it."""
 
 
 def create_app(config: ServiceConfig, provider: BucketProvider) -> FastAPI:
@@ -58,12 +71,13 @@ def create_app(config: ServiceConfig, provider: BucketProvider) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
-        responses={status: {"model": ErrorOut} for status in REFUSALS},
+        responses={status: _refusal(headers) for status, headers in REFUSALS.items()},
     )
     app.include_router(service.router)
     app.include_router(buckets.router)
     app.include_router(credentials.router)
     app.include_router(shares.router)
+    app.include_router(signed_urls.router)
     app.include_router(admin.router)
     app.include_router(audit.router)
     app.include_router(metrics.router)
@@ -74,6 +88,7 @@ def create_app(config: ServiceConfig, provider: BucketProvider) -> FastAPI:
     app.add_middleware(BodyLimitMiddleware)
     app.add_middleware(RateLimitMiddleware)
     app.add_middleware(RequestMiddleware)
+    app.add_middleware(HeadMiddleware)
     return app
 
 
@@ -108,15 +123,18 @@ async def open_context(config: ServiceConfig, provider: BucketProvider) -> Async
         guard = EndpointGuard(config.networks_to_import_from)
         imports = Imports(repository, bucket_service, vault, guard, running)
         stack.callback(imports.close)
+        temporary = Credentials(provider, vault, config.credentials_seconds)
+        persistent = Persistent(repository, provider, vault, reconciler, running)
         yield Context(
             config=config,
             repository=repository,
             provider=provider,
             tokens=Tokens(repository, token_key),
             buckets=bucket_service,
-            credentials=Credentials(provider, vault, config.credentials_seconds),
+            credentials=temporary,
             imports=imports,
-            persistent=Persistent(repository, provider, vault, reconciler, running),
+            persistent=persistent,
+            signing=Signing(repository, provider, temporary, persistent),
             publicity=Publicity(repository, provider, reconciler, running),
             reconciler=reconciler,
             shares=Shares(repository, reconciler),
@@ -126,6 +144,11 @@ async def open_context(config: ServiceConfig, provider: BucketProvider) -> Async
             metrics=measured,
             people=People(repository),
         )
+
+
+def _refusal(headers: Sequence[str]) -> dict[str, Any]:
+    required = {"required": True, "schema": {"type": "string"}}
+    return {"model": ErrorOut, "headers": dict.fromkeys(headers, required)} if headers else {"model": ErrorOut}
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

@@ -1,32 +1,51 @@
 """The settings of the service: where they come from, what they may be, and how all that is wrong is told at once.
 
-A setting is given by who composes the service (`neuro up`), or by an environment variable `NEURO_SERVICE_<SETTING>`.
+A setting is given on the command line, else by an environment variable `NEURO_SERVICE_<SETTING>`, else in the configuration file;
+clusters are in the file only.
 """
 
 import difflib
 import ipaddress
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from pydantic import AfterValidator, Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
-from yarl import URL
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import ErrorDetails
 
+from neuro_buckets.clusters import (
+    PROVIDERS,
+    SECRETS,
+    Cluster,
+    PrivateFile,
+    ReadableFile,
+    SeaweedCluster,
+    SeaweedIam,
+    check_key_of,
+    check_origin,
+)
+from neuro_buckets.config_file import read_config_file
 from neuro_buckets.errors import ConfigError
 
 ENVIRONMENT_PREFIX = "NEURO_SERVICE_"
+CONFIG_VARIABLE = "NEURO_SERVICE_CONFIG"
+"""Where the configuration file is, for commands that are not told with --config."""
 DEFAULT_PORT = 8787
 LOOPBACK_NETWORKS = "127.0.0.0/8,::1/128"
 
+_CLUSTER_NAME = r"^[a-z][a-z0-9-]{0,39}$"
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _REMEDIES = {
     "data_dir": "give the path of a directory that can be written, which need not exist yet",
     "database_url": "give 'sqlite+aiosqlite:///' and an absolute path, or 'postgresql://user:password@host:5432/name' (with '?sslmode='"
     " if need be; what is not a letter or a digit in user and password written like %40), or nothing for a file in the data directory",
-    "host": "give an address of this machine alone, like 127.0.0.1; let a proxy with TLS serve others",
+    "host": "give an address of this machine alone, like 127.0.0.1, and let a proxy with TLS serve others, or give"
+    " tls_certificate_file and tls_key_file",
+    "tls_certificate_file": "give the path of a file in PEM, the server's certificate first, and tls_key_file with it",
+    "tls_key_file": "give the path of the key's file, in PEM, mode 0600, and tls_certificate_file with it",
     "port": "give a number from 1 to 65535, or 0 for any free port",
     "public_url": "give the address that clients use, like https://buckets.example.com, without a path",
     "cluster_name": "give 1 to 40 characters of a-z, 0-9 and '-', a letter first",
@@ -36,20 +55,29 @@ _REMEDIES = {
     "audit_days": "give how many days the audit log goes back, from 1 to 36500",
     "log_level": "give 'info', or 'debug' while you look for a fault",
     "credentials_seconds": "give how long temporary credentials live, from 900 to 43200 seconds",
+    "clusters": "give one table [clusters.<name>] with the storage to use; several are not possible yet",
+    "provider": f"give one of: {', '.join(PROVIDERS)}",
+    "endpoint_url": "give the address of the storage's S3 side, like http://127.0.0.1:8333, without a path",
+    "access_key_id": "give the id of a key that administers the storage",
+    "secret_access_key": "give the secret that belongs to access_key_id, here or in secret_access_key_file",
+    "iam": "give a table with address, signing_key_file, authority_file, certificate_file and key_file, or nothing",
+    "address": "give host and port of the filer's gRPC side, like 127.0.0.1:18888",
 }
+_FILE_REMEDY = "give the path of a file that is there, relative to the configuration file"
 
 
-def _check_host(host: str) -> str:
-    if not ipaddress.ip_address(host).is_loopback:
+def _check_host(host: str, info: ValidationInfo) -> str:
+    # A key file that is wrong itself was told of already.
+    if not ipaddress.ip_address(host).is_loopback and info.data.get("tls_key_file", "wrong") is None:
         raise ValueError("without TLS the service answers this machine only")
     return host
 
 
-def _check_public_url(text: str) -> str:
-    url = URL(text)
-    if url.scheme not in ("http", "https") or not url.host or url.user or url.path not in ("", "/") or url.query:
-        raise ValueError("not the address of a server")
-    return str(url.origin())
+def _check_tls_key(key: Path | None, info: ValidationInfo) -> Path | None:
+    certificate = info.data.get("tls_certificate_file", "wrong")
+    if (key is None) is not (certificate is None) and certificate != "wrong":
+        raise ValueError("one of tls_certificate_file and tls_key_file is missing")
+    return None if key is None else check_key_of(key, info, "tls_certificate_file")
 
 
 def _check_database_url(url: str) -> str:
@@ -87,20 +115,23 @@ def default_data_directory() -> Path:
     return (Path(shared) if shared else Path.home() / ".local" / "share") / "neuro-buckets"
 
 
-class ServiceConfig(BaseSettings):
+ClusterName = Annotated[str, Field(pattern=_CLUSTER_NAME)]
+
+
+class ServiceConfig(BaseModel):
     """What the service needs to know before it starts. Make one with `load_config`."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=ENVIRONMENT_PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     data_dir: Annotated[Path, AfterValidator(Path.absolute)] = Field(default_factory=default_data_directory)
     database_url: Annotated[str, AfterValidator(_check_database_url)] | None = Field(default=None, repr=False)
+    tls_certificate_file: ReadableFile | None = None
+    tls_key_file: Annotated[PrivateFile | None, Field(validate_default=True), AfterValidator(_check_tls_key)] = None
     host: Annotated[str, AfterValidator(_check_host)] = "127.0.0.1"
     port: int = Field(default=DEFAULT_PORT, ge=0, le=65535)
-    public_url: Annotated[str, AfterValidator(_check_public_url)] | None = None
+    public_url: Annotated[str, AfterValidator(check_origin)] | None = None
     """The origin under which clients reach the service; None takes it from each request."""
-    cluster_name: str = Field(default="default", pattern=r"^[a-z][a-z0-9-]{0,39}$")
+    cluster_name: ClusterName = "default"
     credentials_seconds: int = Field(default=3600, ge=900, le=43200)
     """How long temporary credentials live."""
 
@@ -115,6 +146,15 @@ class ServiceConfig(BaseSettings):
     audit_days: int = Field(default=365, ge=1, le=36_500)
     """How long the audit log goes back."""
     log_level: Literal["info", "debug"] = "info"
+    clusters: dict[ClusterName, Cluster] = Field(default_factory=dict, max_length=1)
+    """The storage that `neuro serve` uses, by the name of its cluster."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_booleans(cls, value: object) -> object:
+        if isinstance(value, bool):  # would count as 0 or 1
+            raise ValueError("no setting is true or false")
+        return value
 
     @property
     def database(self) -> str:
@@ -122,11 +162,17 @@ class ServiceConfig(BaseSettings):
         return self.database_url or f"sqlite+aiosqlite:///{self.data_dir / 'buckets.db'}"
 
     @property
+    def has_tls(self) -> bool:
+        """Whether clients are served with TLS."""
+        return self.tls_certificate_file is not None
+
+    @property
     def networks_to_import_from(self) -> str:
         """The networks of `import_networks`, or their default."""
         if self.import_networks is not None:
             return self.import_networks
-        return LOOPBACK_NETWORKS if self.public_url is None else ""
+        alone = self.public_url is None and ipaddress.ip_address(self.host).is_loopback
+        return LOOPBACK_NETWORKS if alone else ""
 
     @property
     def token_key_file(self) -> Path:
@@ -140,22 +186,33 @@ class ServiceConfig(BaseSettings):
 
 
 def load_config(
-    *, data_dir: Path | None = None, port: int | None = None, import_networks: str | None = None
+    file: Path | None = None,
+    *,
+    data_dir: Path | None = None,
+    port: int | None = None,
+    import_networks: str | None = None,
 ) -> ServiceConfig:
-    """The settings as given, completed from the environment.
+    """The settings as given, completed from the environment, and then from the configuration file.
 
     Raises:
-        ConfigError: something is wrong; its message names every fault, with the value and the remedy.
+        ConfigError: something is wrong; its message names every fault, with the value, where it stands, and the remedy.
     """
-    given = {"data_dir": data_dir, "port": port, "import_networks": import_networks}
-    settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     problems = _unknown_variables()
+    written = {} if file is None else read_config_file(file)
+    set_outside = {name: os.environ[variable] for name, variable in _variables().items() if variable in os.environ}
+    given = {"data_dir": data_dir, "port": port, "import_networks": import_networks}
+    given = {name: value for name, value in given.items() if value is not None}
+    values: dict[str, Any] = {**_with_cluster_name(written), **set_outside, **given}
     try:
-        config = ServiceConfig(**settings)
+        config = ServiceConfig(**values)
     except ValidationError as error:
-        for fault in error.errors(include_url=False, include_context=False):
+        faults = error.errors(include_url=False, include_context=False)
+        strange = {fault["loc"][:-1] for fault in faults if fault["loc"][-1] == "provider"}
+        for fault in faults:
             name = str(fault["loc"][0])
-            problems.append(f"{name} = {_shown(name, settings)}: {_reason(fault['msg'])}; {_remedy(name)}")
+            origin = "" if name in given else f"in {_variables()[name] if name in set_outside else file}: "
+            if fault["loc"][-1] == "provider" or fault["loc"][:-1] not in strange:  # what else it wants is not known
+                problems.append(origin + _told(fault))
     if problems:
         raise ConfigError("\n".join(problems))
     return config
@@ -175,27 +232,58 @@ def make_data_directory(path: Path) -> None:
         raise ConfigError(f"data_dir = {path}: cannot be written; {_REMEDIES['data_dir']}")
 
 
+def _variables() -> dict[str, str]:
+    """The environment variable of each setting that can be given by one."""
+    return {name: ENVIRONMENT_PREFIX + name.upper() for name in ServiceConfig.model_fields if name != "clusters"}
+
+
 def _unknown_variables() -> list[str]:
-    known = [ENVIRONMENT_PREFIX + name.upper() for name in ServiceConfig.model_fields]
-    problems = []
-    for name in sorted(os.environ):
-        if name.startswith(ENVIRONMENT_PREFIX) and name not in known:
-            meant = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {meant[0]}?" if meant else f"the settings are {', '.join(known)}"
-            problems.append(f"{name} is set, but there is no such setting; {hint}")
-    return problems
+    known = [*_variables().values(), CONFIG_VARIABLE]
+    return [
+        f"the variable {name} is set, but there is no such setting; {_meant(name, known)}"
+        for name in sorted(os.environ)
+        if name.startswith(ENVIRONMENT_PREFIX) and name not in known
+    ]
 
 
-def _shown(name: str, settings: Mapping[str, object]) -> str:
-    """The value that was refused; a database's URL may hold a password, so it is not shown."""
-    if name == "database_url":
+def _with_cluster_name(written: dict[str, Any]) -> dict[str, Any]:
+    """The cluster that clients see is the one whose storage is used."""
+    clusters = written.get("clusters")
+    names = list(clusters) if isinstance(clusters, dict) else []
+    known = len(names) == 1 and re.search(_CLUSTER_NAME, names[0])
+    return {"cluster_name": names[0], **written} if known else written
+
+
+def _told(fault: ErrorDetails) -> str:
+    """One fault: the setting, its value where that is no secret, what is wrong with it, and what to do."""
+    where, name, value = ".".join(map(str, fault["loc"])), str(fault["loc"][-1]), fault["input"]
+    if fault["type"] == "extra_forbidden":  # its value may be a secret under a name that was mistyped
+        return f"{where}: there is no such setting; {_meant(name, _settings_beside(fault['loc']))}"
+    if name == "[key]":
+        return f"[{where.removesuffix('.[key]')}]: not the name of a cluster; {_REMEDIES['cluster_name']}"
+    reason = fault["msg"].removeprefix("Value error, ")
+    remedy = _REMEDIES.get(
+        name, _FILE_REMEDY if name.endswith("_file") else f"the settings are {', '.join(_variables())}"
+    )
+    if fault["type"] == "missing":
+        return f"{where}: missing; {remedy}"
+    if name == "provider":
+        reason, remedy = "no such provider", _meant(str(value), PROVIDERS)
+    return f"{where} = {_shown(name, value)}: {reason}; {remedy}"
+
+
+def _shown(name: str, value: object) -> str:
+    if name in (*SECRETS, "database_url") or "@" in str(value):
         return "***"
-    return repr(str(settings.get(name, os.environ.get(ENVIRONMENT_PREFIX + name.upper()))))
+    return f"a table with {', '.join(map(str, value))}" if isinstance(value, dict) else repr(value)
 
 
-def _reason(message: str) -> str:
-    return message.removeprefix("Value error, ")
+def _settings_beside(loc: tuple[int | str, ...]) -> Collection[str]:
+    if loc[0] != "clusters":
+        return ServiceConfig.model_fields
+    return SeaweedIam.model_fields if "iam" in loc[2:-1] else SeaweedCluster.model_fields
 
 
-def _remedy(name: str) -> str:
-    return _REMEDIES.get(name, f"the settings are {', '.join(ServiceConfig.model_fields)}")
+def _meant(name: str, known: Collection[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"

@@ -145,6 +145,8 @@ class PersistentCredentials:
     lease_until: datetime
     sealed_values: str | None = field(default=None, repr=False)
     """What the provider issued, sealed; None until it did."""
+    signs_until: datetime | None = None
+    """Not None for a signer: these are shown to nobody, but sign URLs for one bucket, none of which holds after this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +180,11 @@ def new_credentials_id(operation: str | None = None) -> str:
 def principal_for(credentials_id: str) -> str:
     """The name of their identity at the provider."""
     return "nb-" + credentials_id.removeprefix("bucket-credentials-").replace("-", "")
+
+
+def signer_name_for(bucket_id: str, *, read_only: bool) -> str:
+    """What its owner's signer for a bucket is called; never a name that a user can give."""
+    return f"{'read' if read_only else 'write'}:{bucket_id}"
 
 
 def is_bucket_id(text: str) -> bool:

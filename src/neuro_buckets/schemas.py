@@ -3,16 +3,42 @@
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, field_serializer
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    field_serializer,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
 
-from neuro_buckets.models import NO_ORG, Bucket, Project, Role, Share, Token, User
+from neuro_buckets.models import NAME, NO_ORG, USER_NAME, Bucket, Project, Role, Share, Token, User
 
 SIGNED_URL_MAX_SECONDS = 604_800
 TOKEN_MAX_SECONDS = 10 * 366 * 86_400
 MOST_BUCKETS = 1000
 """In one set of persistent credentials, before the provider is asked how many it takes."""
+MOST_ENTRIES = 1000
+"""In one page of the audit log."""
+
+
+def _whole(value: object) -> object:
+    """JSON has one kind of number: 60.0 is 60."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WholeNumber = Annotated[StrictInt, BeforeValidator(_whole)]
+
+# Names are checked where their rules are, in `models`, which says best what is wrong; here the document learns the same rules.
+Name = Annotated[str, Field(json_schema_extra={"pattern": f"^{NAME.pattern}$"})]
+"""Of a bucket or of credentials."""
+UserName = Annotated[str, Field(json_schema_extra={"pattern": f"^{USER_NAME.pattern}$", "not": {"const": NO_ORG}})]
+"""Of a user, an org or a project."""
 
 
 # The released clients fail in every call at a provider that they do not know; `seaweedfs` they know since 26.8.
@@ -24,10 +50,24 @@ def provider_as_known_to(user_agent: str, provider: str) -> str:
     return "minio" if provider == "seaweedfs" and _NO_SEAWEEDFS.match(user_agent) else provider
 
 
+_HALF_A_PAIR = re.compile("[\ud800-\udfff]")
+
+
 class _In(BaseModel):
     """What a caller sends: a field that is not known is a mistake worth telling."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @field_validator("*")
+    @classmethod
+    def _is_text(cls, value: object) -> object:
+        """Refuse what JSON can spell and no database keeps: half of a surrogate pair."""
+        texts = (
+            [*value, *value.values()] if isinstance(value, Mapping) else value if isinstance(value, list) else [value]
+        )
+        if any(isinstance(text, str) and _HALF_A_PAIR.search(text) for text in texts):
+            raise PydanticCustomError("no_text", "holds half of a surrogate pair, which is no text")
+        return value
 
 
 class _Out(BaseModel):
@@ -45,13 +85,13 @@ class ScopeQuery(_In):
 class PathQuery(_In):
     """`[org/]project/bucket[/key]`, decoded."""
 
-    path: str
+    path: str = Field(json_schema_extra={"pattern": "^[^/]+/[^/]+"})
 
 
 class BucketCreate(_In):
     """A bucket to make; older clients send no project."""
 
-    name: str | None = None
+    name: Name | None = None
     org_name: str | None = None
     project_name: str | None = None
 
@@ -73,8 +113,8 @@ class BucketChange(_In):
 class CredentialsCreate(_In):
     """Persistent credentials to make."""
 
-    name: str | None = None
-    bucket_ids: list[str] = Field(max_length=MOST_BUCKETS)
+    name: Name | None = None
+    bucket_ids: list[str] = Field(max_length=MOST_BUCKETS, json_schema_extra={"minItems": 1})
     read_only: StrictBool = False
 
 
@@ -95,16 +135,16 @@ class UserIn(_In):
 
 
 class NameIn(_In):
-    """What something is to be called."""
+    """What an org or a project is to be called."""
 
-    name: str
+    name: UserName
 
 
 class TokenCreate(_In):
     """A token to issue."""
 
-    user: str
-    expires_in_sec: StrictInt = Field(default=30 * 86400, ge=60, le=TOKEN_MAX_SECONDS)
+    user: UserName
+    expires_in_sec: WholeNumber = Field(default=30 * 86400, ge=60, le=TOKEN_MAX_SECONDS)
     label: str = Field(default="", max_length=64)
     scope: Literal["read", "write", "manage", "all"] = "all"
 
@@ -113,8 +153,18 @@ class SignUrl(_In):
     """The blob to make a signed URL for."""
 
     key: str = Field(min_length=1)
-    expires_in_sec: StrictInt = Field(default=3600, ge=1, le=SIGNED_URL_MAX_SECONDS)
+    expires_in_sec: WholeNumber = Field(default=3600, ge=1, le=SIGNED_URL_MAX_SECONDS)
     method: Literal["GET", "PUT"] = "GET"
+
+
+class AuditQuery(_In):
+    """Which entries of the audit log, and how many of them."""
+
+    limit: int = Field(default=100, ge=1, le=MOST_ENTRIES)
+    before: int | None = Field(default=None, ge=1, le=2**31 - 1)  # what the column of ids can hold
+    """The id of the last entry of the page before."""
+    user: str | None = None
+    resource_id: str | None = None
 
 
 class BucketOut(_Out):
@@ -241,6 +291,21 @@ class PersistentCredentialsOut(_Out):
     owner: str
     read_only: bool
     credentials: list[CredentialsOut]
+
+
+class AuditEntryOut(_Out):
+    """One request, and how it ended."""
+
+    id: int
+    at: datetime
+    user: str
+    token_id: str
+    action: str
+    asked_for: str
+    resource_id: str
+    address: str
+    status: int
+    request_id: str
 
 
 class SignedUrlOut(_Out):

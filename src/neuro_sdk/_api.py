@@ -204,6 +204,10 @@ class Api:
             raise BadGateway("the control plane sent no address where it had to sign one")
         return URL(str(answer["url"]), encoded=True)
 
+    async def revoke_signed_urls(self, cluster: Cluster, id_or_name: str, scope: Scope) -> None:
+        """End what the caller has signed for a bucket."""
+        await self._bucket_call("DELETE", cluster, id_or_name, scope, "/signed_urls", again=True)
+
     async def _ask_clusters(self) -> Mapping[str, Cluster]:
         answer = _wire.fields(await self._call("GET", self._config.url / "config", again=True))
         if not answer.get("authorized", True):

@@ -24,9 +24,14 @@ async def for_each(items: AsyncIterator[T], act: Callable[[T], Awaitable[None]],
                     return
             await act(item)
 
+    await together(*(work() for _ in range(limit)))
+
+
+async def together(*works: Coroutine[Any, Any, None]) -> None:
+    """Await all of them. The first failure cancels the others, and is raised itself, not in a group."""
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(work()) for _ in range(limit)]
+            tasks = [group.create_task(work) for work in works]
     except BaseExceptionGroup as failures:
         raise _first(failures) from None
     for task in tasks:

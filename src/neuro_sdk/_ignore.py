@@ -34,6 +34,10 @@ class IgnoreRules:
             rules = rules.inside(directory)
         return rules
 
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self._specs)
+
     def inside(self, directory: Path) -> "IgnoreRules":
         """The rules in one directory further down."""
         found = [(directory, spec) for name in self._names if (spec := _read(directory / name)) is not None]

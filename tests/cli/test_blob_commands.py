@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -369,6 +370,25 @@ def test_a_folder_goes_only_with_r(neuro: Program, bucket: str) -> None:
 
 def test_removing_what_is_not_there_is_exit_4(neuro: Program, bucket: str) -> None:
     assert f"{bucket}/none" in failed(neuro.run("blob", "rm", f"blob:{bucket}/none"), 4)
+
+
+def test_a_signed_link_ends_when_it_is_revoked(neuro: Program, bucket: str) -> None:
+    put(neuro, f"blob:{bucket}/k", b"linked")
+    [link] = ok(neuro.run("blob", "sign-url", f"blob:{bucket}/k"))
+    assert fetch_link(link) == 200
+    done = neuro.run("blob", "revoke-urls", bucket)
+    said = f"no link that you have signed for bucket {bucket} works any more\n"
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", said)
+    assert fetch_link(link) == 403
+    failed(neuro.run("blob", "revoke-urls", "nobody-made-this"), 4)
+
+
+def fetch_link(link: str) -> int:
+    try:
+        with urllib.request.urlopen(link, timeout=10) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
 
 
 def test_a_signed_link_is_fetched_without_a_login(neuro: Program, bucket: str) -> None:

@@ -499,6 +499,34 @@ class ProviderSuite(abc.ABC):
         admin = await self.administrator(provider, buckets)
         await asyncio.to_thread(admin.delete, buckets.granted, "dir/sent in")
 
+    @pytest.mark.usefixtures("no_principal")
+    async def test_a_url_that_a_principal_signs_does_what_both_may_and_ends_with_it(
+        self, provider: BucketProvider, buckets: Buckets
+    ) -> None:
+        if not provider.signs_as_principals:
+            pytest.skip("this storage does not sign with principals")
+        signer = await provider.create_principal(PRINCIPAL, [Grant(buckets.granted, Access.READ)])
+        url = await provider.sign_url(buckets.granted, KEY, 60, signer=signer)
+        assert await self.fetch(provider, url) == BODY, "it works at once"
+        put = await provider.sign_url(buckets.granted, KEY, 60, put=True, signer=signer)
+        with pytest.raises(Refused):
+            await self.store(provider, put, b"new")
+        with pytest.raises(Refused):
+            await self.fetch(provider, await provider.sign_url(buckets.other, KEY, 60, signer=signer))
+        ours = await provider.sign_url(buckets.granted, KEY, 60)
+
+        await provider.delete_principal(PRINCIPAL)
+
+        give_up_at = time.monotonic() + 1
+        while True:
+            try:
+                await self.fetch(provider, url)
+            except Refused:
+                break
+            assert time.monotonic() < give_up_at, "it still works"
+            await asyncio.sleep(0.02)
+        assert await self.fetch(provider, ours) == BODY
+
     async def test_a_signed_url_for_another_key_or_bucket_is_refused(
         self, provider: BucketProvider, buckets: Buckets
     ) -> None:

@@ -1,5 +1,6 @@
 """Buckets shared out: persistent credentials, public access and imported buckets, on the real engine, with other tools' eyes."""
 
+import asyncio
 import uuid
 from collections.abc import Iterator, Mapping
 
@@ -205,6 +206,28 @@ async def test_a_url_signed_for_a_put_takes_the_blob_from_anyone(
     assert await stranger.buckets.make_signed_url(shared)
     with pytest.raises(neuro_sdk.AuthorizationError):
         await stranger.buckets.make_signed_url(shared, put=True)
+
+
+async def test_revoking_ends_the_callers_addresses_for_that_bucket_and_no_others(
+    client: Client, stranger: Client, bucket: Bucket
+) -> None:
+    await client.buckets.put_blob(bucket.id, "key", b"body")
+    await client.buckets.share(bucket.id, stranger.username, "reader")
+    shared = URL(f"blob:/{client.username}/{bucket.name}/key")
+    mine, theirs = (
+        await client.buckets.make_signed_url(bucket.uri / "key"),
+        await stranger.buckets.make_signed_url(shared),
+    )
+    async with httpx.AsyncClient() as anybody:
+        assert [(await anybody.get(str(url))).status_code for url in (mine, theirs)] == [200, 200]
+        await client.buckets.revoke_signed_urls(bucket.name or "")
+        await asyncio.sleep(0.5)
+        assert [(await anybody.get(str(url))).status_code for url in (mine, theirs)] == [403, 200]
+        await stranger.buckets.revoke_signed_urls(bucket.name or "", bucket_owner=client.username)
+        await asyncio.sleep(0.5)
+        assert (await anybody.get(str(theirs))).status_code == 403
+    with pytest.raises(neuro_sdk.BucketNotFound):
+        await client.buckets.revoke_signed_urls("absent")
 
 
 @pytest.fixture

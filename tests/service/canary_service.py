@@ -7,6 +7,7 @@ JSON when it serves: its address, a token of an administrator, one of a user, an
 import asyncio
 import json
 import sys
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -49,8 +50,15 @@ def break_down_on_boom(provider: SeaweedProvider, secret: str) -> None:
     """Let the provider fail as a library might that does not care what it says."""
     sign = provider.sign_url
 
-    async def sign_or_break(bucket: str, key: str, expires_in_seconds: int, *, put: bool = False) -> str:
-        url = await sign(bucket, key, expires_in_seconds, put=put)
+    async def sign_or_break(
+        bucket: str,
+        key: str,
+        expires_in_seconds: int,
+        *,
+        put: bool = False,
+        signer: Mapping[str, str] | None = None,
+    ) -> str:
+        url = await sign(bucket, key, expires_in_seconds, put=put, signer=signer)
         if key != "boom":
             return url
         try:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import structlog
 
 from neuro_buckets.app import create_app
 from neuro_buckets.config import load_config
@@ -26,6 +27,15 @@ def database(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest
         request.getfixturevalue("postgres").empty(KEPT)
     monkeypatch.setenv("NEURO_SERVICE_DATABASE_URL", url)
     return url
+
+
+@pytest.fixture(autouse=True)
+def plain_log() -> None:
+    """Unless a test says otherwise, what is logged is shown to nobody: an exception, drawn with all its variables, takes seconds."""
+    if not structlog.is_configured():
+        structlog.configure(
+            processors=[structlog.processors.KeyValueRenderer()], logger_factory=structlog.ReturnLoggerFactory()
+        )
 
 
 @pytest.fixture

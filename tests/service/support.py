@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import uvicorn
@@ -102,6 +102,7 @@ class DirectoryProvider:
     """Buckets as directories, identities and open doors as files beside them: they outlive a process that is killed."""
 
     kind = "memory"
+    signs_as_principals = True
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -145,7 +146,15 @@ class DirectoryProvider:
         expires_at = datetime.now(UTC) + timedelta(seconds=expires_in_seconds)
         return IssuedCredentials({"directory": str(self._directory)}, expires_at)
 
-    async def sign_url(self, bucket: str, key: str, expires_in_seconds: int, *, put: bool = False) -> str:
+    async def sign_url(
+        self,
+        bucket: str,
+        key: str,
+        expires_in_seconds: int,
+        *,
+        put: bool = False,
+        signer: Mapping[str, str] | None = None,
+    ) -> str:
         return (self._directory / bucket / key).as_uri()
 
     async def check(self) -> None: ...
@@ -185,9 +194,9 @@ class Service:
 
 
 @asynccontextmanager
-async def over_a_socket(app: FastAPI) -> AsyncIterator[str]:
-    """The application on a real port; its lifespan is somebody else's."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="off", log_config=None))
+async def over_a_socket(app: FastAPI, parser: Literal["auto", "h11", "httptools"] = "auto") -> AsyncIterator[str]:
+    """The application on a real port, behind one of the server's two parsers; its lifespan is somebody else's."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="off", log_config=None, http=parser))
     task = asyncio.create_task(server.serve())
     while not server.started:
         await asyncio.sleep(0.01)

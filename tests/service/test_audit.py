@@ -140,6 +140,16 @@ async def test_each_entry_is_a_line_in_the_log_too(service: Service, alice: http
     )  # fmt: skip
 
 
+async def test_of_a_long_name_as_much_is_in_the_log_as_in_the_database(
+    service: Service, alice: httpx.AsyncClient
+) -> None:
+    with capture_logs() as logged:
+        await alice.post(BUCKETS, json={"name": "n" * 500_000})
+        await alice.delete(f"{BUCKETS}/{'é' * 1000}")
+    lines = [line["asked_for"] for line in logged if line["event"] == "audit"]
+    assert lines == [entry.asked_for for entry in await entries(service)] == ["n" * 255, "é" * 255]
+
+
 async def test_administrators_read_it_newest_first_page_by_page(
     service: Service, root: httpx.AsyncClient, alice: httpx.AsyncClient, bob: httpx.AsyncClient
 ) -> None:

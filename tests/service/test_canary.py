@@ -18,8 +18,8 @@ import httpx
 import pytest
 
 from tests.service.support import BUCKETS, CREDENTIALS
-from tests.service.test_crashes import ROOT
 
+ROOT = Path(__file__).parents[2]
 SHORTEST = 16
 """A shorter text would be found by chance."""
 

@@ -1,13 +1,14 @@
 """Configurations that cannot work are refused before anything starts: what, which value, what to do - all at once."""
 
+import re
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
 
 from neuro_buckets.config import ServiceConfig, default_data_directory, load_config, make_data_directory
 from neuro_buckets.errors import ConfigError
-from neuro_buckets.repository import Repository
+from tests.sdk.http_certificates import Authority
+from tests.service.serve_program import write_private
 
 PREFIX = "NEURO_SERVICE_"
 
@@ -55,28 +56,77 @@ def test_a_bad_setting_is_told_with_its_value_and_the_remedy(
     with pytest.raises(ConfigError) as refused:
         load_config()
     message = str(refused.value)
-    assert message.startswith(f"{setting} = ")
+    assert message.startswith(f"in {PREFIX}{setting.upper()}: {setting} = ")
     assert shown in message
     assert "; give " in message
     assert "canary" not in message
     assert len(message.splitlines()) == 1
 
 
-def test_all_that_is_wrong_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NEURO_SERVICE_PORT", "70000")
-    monkeypatch.setenv("NEURO_SERVICE_HOST", "0.0.0.0")
-    monkeypatch.setenv("NEURO_SERVICE_PUBLIC_ULR", "https://example.com")
-    with pytest.raises(ConfigError) as refused:
-        load_config()
-    lines = str(refused.value).splitlines()
-    assert len(lines) == 3
-    assert "did you mean NEURO_SERVICE_PUBLIC_URL?" in lines[0]
-
-
-def test_what_is_given_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_what_is_given_goes_before_the_environment_and_that_before_the_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "neuro.toml"
+    file.write_text("port = 1\nburst = 7\n")
+    assert load_config(file).port == 1
     monkeypatch.setenv("NEURO_SERVICE_PORT", "1234")
-    assert load_config(port=4321).port == 4321
-    assert load_config().port == 1234
+    assert load_config(file, port=4321).port == 4321
+    assert (load_config(file).port, load_config(file).burst) == (1234, 7)
+
+
+def test_paths_in_a_file_count_from_its_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "neuro.toml").write_text('data_dir = "../data"\n')
+    monkeypatch.chdir(tmp_path)
+    assert load_config(Path("etc/neuro.toml")).data_dir.resolve() == tmp_path / "data"
+
+
+def test_a_file_without_secrets_may_be_read_by_others(tmp_path: Path) -> None:
+    file = tmp_path / "neuro.toml"
+    file.write_text('database_url = "sqlite+aiosqlite:////somewhere/buckets.db"\n')
+    file.chmod(0o644)
+    assert load_config(file).database.endswith("buckets.db")
+
+
+def test_the_cluster_has_the_name_of_its_table_and_no_secret_shows(tmp_path: Path) -> None:
+    file = tmp_path / "neuro.toml"
+    file.touch(mode=0o600)
+    file.write_text(
+        '[clusters.main]\nprovider = "seaweedfs"\nendpoint_url = "http://127.0.0.1:1/"\n'
+        'access_key_id = "id"\nsecret_access_key = "canary"\n'
+    )
+    config = load_config(file)
+    assert config.cluster_name == "main"
+    assert config.clusters["main"].secret == "canary"
+    assert config.clusters["main"].endpoint_url == "http://127.0.0.1:1"
+    assert "canary" not in repr(config)
+
+
+def test_the_example_of_the_guide_is_a_good_one(tmp_path: Path) -> None:
+    guide = Path(__file__).parents[2] / "docs" / "guides" / "operating.md"
+    [example] = re.findall(r"^```toml\n(.*?)^```$", guide.read_text(), re.MULTILINE | re.DOTALL)
+    Authority(tmp_path).server_context()
+    pair = (tmp_path / "server-127.0.0.1.pem").read_text()
+    files = {"tls.pem", "tls.key", "storage.secret", "filer.signing", "ca.pem", "client.pem", "client.key"}
+    for name in files:
+        write_private(tmp_path / name, pair)
+    config = load_config(write_private(tmp_path / "neuro.toml", example))
+    assert files == {name for name in files if f'"{name}"' in example}
+    assert config.cluster_name == "main"
+
+
+@pytest.mark.parametrize(
+    ("settings", "networks"),
+    [
+        ({}, "127.0.0.0/8,::1/128"),
+        ({"public_url": "https://example.com"}, ""),
+        ({"import_networks": "10.0.0.0/8", "public_url": "https://example.com"}, "10.0.0.0/8"),
+    ],
+)
+def test_buckets_of_this_machine_are_imported_only_where_nobody_else_is_served(
+    settings: dict[str, str], networks: str
+) -> None:
+    assert ServiceConfig.model_validate(settings).networks_to_import_from == networks
 
 
 @pytest.mark.parametrize(
@@ -97,41 +147,9 @@ def test_where_data_is_kept_by_default(
     assert default_data_directory() == Path(expected)
 
 
-def test_a_data_directory_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
-    file = tmp_path / "file"
-    file.write_text("")
-    for path in (file, file / "below", Path("/proc/nowhere")):
-        with pytest.raises(ConfigError, match="data_dir = "):
-            make_data_directory(path)
-
-
 def test_a_data_directory_is_for_its_owner_only(tmp_path: Path) -> None:
     make_data_directory(tmp_path / "a" / "b")
     assert (tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o700
-
-
-async def test_a_database_newer_than_the_program_is_refused(tmp_path: Path) -> None:
-    config = load_config(data_dir=tmp_path)
-    await (await Repository.open(config.database)).aclose()
-    engine = create_engine(f"sqlite:///{tmp_path}/buckets.db")
-    with engine.begin() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    engine.dispose()
-    with pytest.raises(ConfigError, match="9999"):
-        await Repository.open(config.database)
-
-
-async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
-    config = load_config(data_dir=tmp_path)
-    (tmp_path / "buckets.db").write_bytes(b"something else" * 100)
-    with pytest.raises(ConfigError, match="not a database"):
-        await Repository.open(config.database)
-
-
-async def test_a_database_in_no_directory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NEURO_SERVICE_DATABASE_URL", f"sqlite+aiosqlite:///{tmp_path}/absent/buckets.db")
-    with pytest.raises(ConfigError, match="database_url = "):
-        await Repository.open(load_config().database)
 
 
 @pytest.mark.parametrize(

@@ -1,212 +1,187 @@
-"""A service that is killed in the middle of a change leaves nothing behind, on either side, once it runs again."""
+"""A service that is killed in the middle of a change leaves nothing behind, on either side, once it runs again.
 
-import json
-import os
-import re
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from datetime import timedelta
+Every change is killed before and after each of its steps, over a provider of files and over the real engine. Then database and provider
+are looked at from outside: they say the same, all credentials open exactly what the service says, and what was acknowledged is there.
+"""
+
+import time
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import Table, select
 
-from neuro_buckets import services
-from neuro_buckets.app import create_app
 from neuro_buckets.config import load_config
-from neuro_buckets.models import now
+from neuro_buckets.engine import Engine
+from neuro_buckets.providers.base import Access
 from neuro_buckets.repository.database import Database
-from neuro_buckets.repository.tables import buckets, credentials, metadata
-from neuro_buckets.services.failpoints import EXIT_CODE, VARIABLE
+from neuro_buckets.repository.tables import buckets, credentials, credentials_buckets
 from tests.postgres_fixture import in_a_loop_of_its_own
-from tests.service.support import BUCKETS, CREDENTIALS, DirectoryProvider
+from tests.service.changes import CHANGES, TWO_FAULTS, World, end_leases
+from tests.service.crashing_service import dies_at_start
+from tests.service.storages import Files, Weed
+from tests.service.support import BUCKETS, CREDENTIALS
+from tests.service.test_failpoints import failpoints
 
-ROOT = Path(__file__).parents[2]
-CREATE = ("create.after_reserve", "create.after_provision")
-DELETE = ("delete.after_mark", "delete.after_provider", "delete.after_narrowing")
-CREATE_CREDENTIALS = ("credentials.create.after_reserve", "credentials.create.after_provision")
-REMOVE_CREDENTIALS = ("credentials.remove.after_mark", "credentials.remove.after_provider")
-PUBLIC = ("public.after_mark", "public.after_provider")
-
-
-@contextmanager
-def running(
-    directory: Path, failpoint: str = "", *, interval_seconds: float = 60
-) -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]:
-    """A service in a process of its own, to be killed."""
-    command = [sys.executable, "-m", "tests.service.crashing_service", str(directory), str(interval_seconds)]
-    environment = {**os.environ, VARIABLE: failpoint}
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            assert line, "the service ended before it served"
-            url, token = line.split()
-            with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}) as client:
-                yield process, client
-        finally:
-            process.kill()
+CONVERGE_SECONDS = 15.0
+CASES = [(name, point) for name, change in CHANGES.items() for point in change.points if point not in TWO_FAULTS]
+ELSEWHERE = {
+    "idempotency.reserve",
+    "idempotency.answer",
+    "signer.extend",
+}  # in test_idempotency and test_signing_crashes
 
 
-@asynccontextmanager
-async def started_again(directory: Path) -> AsyncIterator[httpx.AsyncClient]:
-    """The service on the same directory, in this process; where others could be at work, all leases have ended."""
-    config = load_config(data_dir=directory)
-    database = Database(config.database)
-    if database.shared:
-        async with database.write() as connection:
-            for column in (buckets.c.lease_until, buckets.c.public_lease_until, credentials.c.lease_until):
-                await connection.execute(update(column.table).where(column > now()).values({column.name: now()}))
-    await database.aclose()
-    app = create_app(config, DirectoryProvider(directory / "provider"))
-    async with app.router.lifespan_context(app):
-        token = await app.state.context.tokens.issue("alice", timedelta(hours=1))
-        headers = {"Authorization": f"Bearer {token}"}
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://service.test", headers=headers) as client:
-            yield client
+@pytest.fixture(scope="module")
+def theirs(seaweedfs: Engine) -> Iterator[dict[str, Any]]:
+    """Somebody's bucket to import, with a blob in it; at the end it is as it was."""
+    s3, name = Weed(seaweedfs).s3, f"theirs-{uuid.uuid4().hex[:12]}"
+    s3.create_bucket(Bucket=name)
+    s3.put_object(Bucket=name, Key="kept", Body=b"theirs")
+    admin = seaweedfs.admin_credentials
+    opening = {
+        "endpoint_url": seaweedfs.endpoint_url,
+        "region_name": "us-east-1",
+        "access_key_id": admin.access_key,
+        "secret_access_key": admin.secret_key,
+    }
+    yield {"provider": "minio", "provider_bucket_name": name, "credentials": opening}
+    assert [blob["Key"] for blob in s3.list_objects_v2(Bucket=name)["Contents"]] == ["kept"]
+    assert "Uploads" not in s3.list_multipart_uploads(Bucket=name)
+    s3.delete_object(Bucket=name, Key="kept")
+    s3.delete_bucket(Bucket=name)
 
 
-def at_provider(directory: Path, what: str = "provider") -> list[str]:
-    return sorted(path.name for path in (directory / what).iterdir())
+@pytest.fixture(params=["files", "seaweedfs"])
+def world(
+    request: pytest.FixtureRequest, tmp_path: Path, database: str, seaweedfs: Engine, theirs: dict[str, Any]
+) -> World:
+    storage = Files(tmp_path) if request.param == "files" else Weed(seaweedfs)
+    return World(tmp_path, storage, theirs)
 
 
-def states(directory: Path, table: str = "buckets") -> list[str]:
-    async def read() -> list[str]:
-        database = Database(load_config(data_dir=directory).database)
+def rows(*tables: Table) -> list[list[dict[str, Any]]]:
+    """All rows of these tables."""
+
+    async def read() -> list[list[dict[str, Any]]]:
+        database = Database(load_config().database)
         async with database.read() as connection:
-            found = list((await connection.execute(select(metadata.tables[table].c.state))).scalars())
+            found = [[*map(dict, (await connection.execute(select(table))).mappings())] for table in tables]
         await database.aclose()
         return found
 
     return in_a_loop_of_its_own(read())
 
 
-def test_every_failpoint_is_tried() -> None:
-    [folder] = services.__path__
-    source = "".join(path.read_text() for path in Path(folder).glob("*.py"))
-    assert set(re.findall(r'failpoint\("([^"]+)"\)', source)) == {
-        *CREATE,
-        *DELETE,
-        *CREATE_CREDENTIALS,
-        *REMOVE_CREDENTIALS,
-        *PUBLIC,
-        "idempotency.before_answer",  # in test_idempotency
+def check_that_nothing_is_orphaned(world: World) -> None:
+    """Database and provider say the same, and nothing is between two states."""
+    of_buckets, of_credentials, links = rows(buckets, credentials, credentials_buckets)
+    assert {row["state"] for row in of_buckets + of_credentials} <= {"active"}
+    assert {row["public_lease_until"] for row in of_buckets} <= {None}
+    own = {row["id"]: row for row in of_buckets if not row["imported"]}
+    assert world.storage.buckets() == {row["provider_name"] for row in own.values()}
+    assert world.storage.public() == {row["provider_name"] for row in own.values() if row["public"]}
+    assert world.storage.grants() == {
+        row["principal"]: {
+            own[link["bucket_id"]]["provider_name"]: Access.READ if row["read_only"] else Access.READ_WRITE
+            for link in links
+            if link["credentials_id"] == row["id"]
+        }
+        for row in of_credentials
     }
 
 
-@pytest.mark.usefixtures("database")
-@pytest.mark.parametrize("failpoint", CREATE)
-async def test_a_creation_that_a_crash_cut_off_is_undone(tmp_path: Path, failpoint: str) -> None:
-    with running(tmp_path, failpoint) as (process, client):
-        with pytest.raises(httpx.RemoteProtocolError):
-            client.post(BUCKETS, json={"name": "first"})
-        assert process.wait(timeout=10) == EXIT_CODE
-    assert states(tmp_path) == ["creating"]
-    assert len(at_provider(tmp_path)) == CREATE.index(failpoint)
-    async with started_again(tmp_path) as again:
-        assert (await again.get(BUCKETS)).json() == []
-        assert (states(tmp_path), at_provider(tmp_path)) == ([], [])
-        assert (await again.post(BUCKETS, json={"name": "first"})).status_code == 201
+def check_that_credentials_are_what_the_service_says(world: World) -> None:
+    """What it lists opens its bucket; what it does not list any more does not."""
+    listed = [
+        entry["credentials"]
+        for user in (world.alice, world.bob)
+        for opened in user.get(CREDENTIALS).json()
+        for entry in opened["credentials"]
+    ]
+    for values in listed + [told for told in world.told if told not in listed]:
+        assert world.storage.opens(values, values["bucket_name"]) is (values in listed)
 
 
-@pytest.mark.usefixtures("database")
-@pytest.mark.parametrize("failpoint", DELETE)
-async def test_a_deletion_that_a_crash_cut_off_is_finished(tmp_path: Path, failpoint: str) -> None:
-    with running(tmp_path, failpoint) as (process, client):
-        assert client.post(BUCKETS, json={"name": "first"}).status_code == 201
-        with pytest.raises(httpx.RemoteProtocolError):
-            client.delete(f"{BUCKETS}/first")
-        assert process.wait(timeout=10) == EXIT_CODE
-    assert states(tmp_path) == ["deleting"]
-    assert len(at_provider(tmp_path)) == (1 if failpoint == "delete.after_mark" else 0)
-    async with started_again(tmp_path) as again:
-        assert (await again.get(f"{BUCKETS}/first")).status_code == 404
-        assert (states(tmp_path), at_provider(tmp_path)) == ([], [])
+def check(world: World) -> None:
+    """Check both; the service may take a little while, and the engine a second, until both hold."""
+    give_up_at = time.monotonic() + CONVERGE_SECONDS
+    while True:
+        try:
+            check_that_nothing_is_orphaned(world)
+            check_that_credentials_are_what_the_service_says(world)
+        except AssertionError:
+            if time.monotonic() > give_up_at:
+                raise
+            time.sleep(0.1)
+        else:
+            return
 
 
-@pytest.mark.usefixtures("database")
-@pytest.mark.parametrize("failpoint", DELETE)
-async def test_credentials_lose_a_bucket_whose_deletion_a_crash_cut_off_and_keep_the_others(
-    tmp_path: Path, failpoint: str
+def remove_everything(world: World) -> None:
+    for user in (world.alice, world.bob):
+        for made in user.get(CREDENTIALS).json():
+            assert user.delete(f"{CREDENTIALS}/{made['id']}").status_code == 204
+    for bucket in world.storage.buckets():
+        world.storage.empty(bucket)
+    for name, user in world.users.items():
+        for made in user.get(BUCKETS).json():
+            if made["owner"] == name:
+                assert user.delete(f"{BUCKETS}/{made['id']}").status_code == 204
+
+
+@pytest.mark.parametrize(("name", "point"), CASES)
+def test_a_change_that_a_kill_cut_off_is_done_or_undone_and_leaves_no_orphan(
+    world: World, name: str, point: str
 ) -> None:
-    with running(tmp_path, failpoint) as (process, client):
-        ids = [client.post(BUCKETS, json={"name": name}).json()["id"] for name in ("first", "second")]
-        both = client.post(CREDENTIALS, json={"name": "both", "bucket_ids": ids}).json()
-        client.post(CREDENTIALS, json={"name": "only", "bucket_ids": ids[:1]}).raise_for_status()
-        with pytest.raises(httpx.RemoteProtocolError):
-            client.delete(f"{BUCKETS}/first")
-        assert process.wait(timeout=10) == EXIT_CODE
-    async with started_again(tmp_path) as again:
-        left = (await again.get(CREDENTIALS)).json()
-        assert left == [{**both, "credentials": both["credentials"][1:]}]
-    [principal] = at_provider(tmp_path, "principals")
-    granted = json.loads((tmp_path / "principals" / principal).read_text())
-    assert granted == {both["credentials"][1]["credentials"]["bucket_name"]: "read_write"}
+    change = CHANGES[name]
+    with world.served(interval_seconds=change.interval_seconds) as process:
+        change.arrange(world)
+        world.down(change.down)
+        process.die_at(change.killed_before or point)
+        with pytest.raises(httpx.TransportError):
+            change.act(world)
+        assert process.killed_itself()
+    world.down("")
+    end_leases()
+    if change.killed_before:
+        assert dies_at_start(world.directory, point, provider=world.storage.provider())
+        end_leases()
+    with world.served(interval_seconds=0.1):
+        check(world)
+        assert change.is_done(world) is change.counts(point)
+        remove_everything(world)
+        check(world)
+        assert (world.storage.buckets(), world.storage.grants()) == (set(), {})
 
 
-@pytest.mark.usefixtures("database")
-@pytest.mark.parametrize("failpoint", CREATE_CREDENTIALS)
-async def test_credentials_whose_making_a_crash_cut_off_are_undone(tmp_path: Path, failpoint: str) -> None:
-    with running(tmp_path, failpoint) as (process, client):
-        bucket = client.post(BUCKETS, json={"name": "first"}).json()
-        with pytest.raises(httpx.RemoteProtocolError):
-            client.post(CREDENTIALS, json={"name": "mine", "bucket_ids": [bucket["id"]]})
-        assert process.wait(timeout=10) == EXIT_CODE
-    assert states(tmp_path, "credentials") == ["creating"]
-    assert len(at_provider(tmp_path, "principals")) == CREATE_CREDENTIALS.index(failpoint)
-    async with started_again(tmp_path) as again:
-        assert (await again.get(CREDENTIALS)).json() == []
-        assert (states(tmp_path, "credentials"), at_provider(tmp_path, "principals")) == ([], [])
-        made = await again.post(CREDENTIALS, json={"name": "mine", "bucket_ids": [bucket["id"]]})
-        assert made.status_code == 201
-
-
-@pytest.mark.usefixtures("database")
-@pytest.mark.parametrize("failpoint", REMOVE_CREDENTIALS)
-async def test_credentials_whose_removal_a_crash_cut_off_end(tmp_path: Path, failpoint: str) -> None:
-    with running(tmp_path, failpoint) as (process, client):
-        bucket = client.post(BUCKETS, json={"name": "first"}).json()
-        client.post(CREDENTIALS, json={"name": "mine", "bucket_ids": [bucket["id"]]}).raise_for_status()
-        with pytest.raises(httpx.RemoteProtocolError):
-            client.delete(f"{CREDENTIALS}/mine")
-        assert process.wait(timeout=10) == EXIT_CODE
-    assert states(tmp_path, "credentials") == ["deleting"]
-    async with started_again(tmp_path) as again:
-        assert (await again.get(f"{CREDENTIALS}/mine")).status_code == 404
-        assert (states(tmp_path, "credentials"), at_provider(tmp_path, "principals")) == ([], [])
-
-
-@pytest.mark.usefixtures("database")
-@pytest.mark.parametrize("public", [True, False])
-@pytest.mark.parametrize("failpoint", PUBLIC)
-async def test_a_bucket_whose_publishing_a_crash_cut_off_ends_private(
-    tmp_path: Path, failpoint: str, public: bool
-) -> None:
-    with running(tmp_path) as (process, client):
-        client.post(BUCKETS, json={"name": "first"}).raise_for_status()
-        if not public:
-            client.patch(f"{BUCKETS}/first", json={"public": True}).raise_for_status()
-    with running(tmp_path, failpoint) as (process, client):
-        with pytest.raises(httpx.RemoteProtocolError):
-            client.patch(f"{BUCKETS}/first", json={"public": public})
-        assert process.wait(timeout=10) == EXIT_CODE
-    async with started_again(tmp_path) as again:
-        assert (await again.get(f"{BUCKETS}/first")).json()["public"] is False
-        assert at_provider(tmp_path, "public") == []
-        assert (await again.patch(f"{BUCKETS}/first", json={"public": True})).json()["public"] is True
-        assert len(at_provider(tmp_path, "public")) == 1
-
-
-@pytest.mark.usefixtures("database")
-async def test_what_was_acknowledged_is_there_after_a_kill(tmp_path: Path) -> None:
-    with running(tmp_path) as (process, client):
-        made = [client.post(BUCKETS, json={"name": f"bucket{number}"}).json() for number in range(5)]
+def test_what_was_acknowledged_is_there_after_a_kill(world: World) -> None:
+    with world.served() as process:
+        for number in range(5):
+            world.make(world.alice, f"credentials{number}", world.made(f"bucket{number}"))
+        before = [world.alice.get(path).json() for path in (BUCKETS, CREDENTIALS)]
         process.kill()
-        process.wait()
-    async with started_again(tmp_path) as again:
-        assert (await again.get(BUCKETS)).json() == made
-    assert len(at_provider(tmp_path)) == len(made)
+    with world.served():
+        assert [world.alice.get(path).json() for path in (BUCKETS, CREDENTIALS)] == before
+        assert list(map(len, before)) == [5, 5]
+        check(world)
+        remove_everything(world)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_kill_while_old_entries_are_removed_harms_nothing(world: World, when: str) -> None:
+    with world.served():
+        first = world.made("first")
+    assert dies_at_start(world.directory, f"upkeep.audit.{when}", provider=world.storage.provider())
+    with world.served():
+        assert [bucket["id"] for bucket in world.alice.get(BUCKETS).json()] == [first]
+        check(world)
+        remove_everything(world)
+
+
+def test_every_failpoint_is_tried() -> None:
+    tried = {step for change in CHANGES.values() for step in change.steps} | {"upkeep.audit"} | ELSEWHERE
+    assert tried == failpoints()

@@ -12,12 +12,13 @@ import time_machine
 
 from neuro_buckets.models import TokenScope, now
 from neuro_buckets.repository import RepositoryError
-from neuro_buckets.services.failpoints import EXIT_CODE
+from tests.service.changes import CHANGES
+from tests.service.crashing_service import at_provider, running
 from tests.service.support import BUCKETS, CREDENTIALS, Service, create, error_of
-from tests.service.test_crashes import CREATE, CREATE_CREDENTIALS, at_provider, running
 
 KEY = {"Idempotency-Key": "4b7ee5a8-0d0e-4a3c-9f5e-2f7d7c2a1b00"}
 REPLAYED = "Idempotency-Replayed"
+OF_THE_KEY = [f"idempotency.{step}.{when}" for step in ("reserve", "answer") for when in ("before", "after")]
 
 
 async def test_a_bucket_is_made_once_and_answered_the_same(service: Service, alice: httpx.AsyncClient) -> None:
@@ -198,7 +199,7 @@ def rows(directory: Path, query: str) -> list[tuple[object, ...]]:
         return database.execute(query).fetchall()
 
 
-@pytest.mark.parametrize("failpoint", [*CREATE, "idempotency.before_answer"])
+@pytest.mark.parametrize("failpoint", [*CHANGES["create"].points, *OF_THE_KEY])
 @pytest.mark.parametrize("name", ["first", None])
 def test_a_bucket_that_a_kill_cut_off_is_there_once_when_it_is_asked_for_again(
     tmp_path: Path, failpoint: str, name: str | None
@@ -206,20 +207,21 @@ def test_a_bucket_that_a_kill_cut_off_is_there_once_when_it_is_asked_for_again(
     with running(tmp_path, failpoint) as (process, client):
         with pytest.raises(httpx.RemoteProtocolError):
             client.post(BUCKETS, json={"name": name}, headers=KEY)
-        assert process.wait(timeout=10) == EXIT_CODE
+        assert process.killed_itself()
     before = at_provider(tmp_path)
     with running(tmp_path) as (process, client):
-        assert client.post(BUCKETS, json={"name": "other"}, headers=KEY).status_code == 422
+        if failpoint != "idempotency.reserve.before":  # then nobody knows of the key
+            assert client.post(BUCKETS, json={"name": "other"}, headers=KEY).status_code == 422
         again = client.post(BUCKETS, json={"name": name}, headers=KEY)
         assert again.status_code == 201, again.text
         assert client.post(BUCKETS, json={"name": name}, headers=KEY).content == again.content
         assert client.get(BUCKETS).json() == [again.json()]
-    if failpoint == "idempotency.before_answer":
+    if failpoint.startswith(("create.confirm.after", "idempotency.answer")):
         assert at_provider(tmp_path) == before, "what was made is what is answered"
     assert len(at_provider(tmp_path)) == 1
 
 
-@pytest.mark.parametrize("failpoint", [*CREATE_CREDENTIALS, "idempotency.before_answer"])
+@pytest.mark.parametrize("failpoint", [*CHANGES["create credentials"].points, *OF_THE_KEY])
 def test_credentials_that_a_kill_cut_off_are_there_once_when_they_are_asked_for_again(
     tmp_path: Path, failpoint: str
 ) -> None:
@@ -228,7 +230,7 @@ def test_credentials_that_a_kill_cut_off_are_there_once_when_they_are_asked_for_
         body = {"name": "mine", "bucket_ids": [bucket["id"]]}
         with pytest.raises(httpx.RemoteProtocolError):
             client.post(CREDENTIALS, json=body, headers=KEY)
-        assert process.wait(timeout=10) == EXIT_CODE
+        assert process.killed_itself()
     with running(tmp_path) as (process, client):
         again = client.post(CREDENTIALS, json=body, headers=KEY)
         assert again.status_code == 201, again.text

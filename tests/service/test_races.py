@@ -12,8 +12,8 @@ import pytest
 from neuro_buckets.errors import Conflict
 from neuro_buckets.models import Bucket, Role, RowState, User, new_bucket_id, now, provider_name_for
 from neuro_buckets.repository import Repository
+from tests.service.crashing_service import at_provider, running
 from tests.service.support import BUCKETS, Service, create, error_of
-from tests.service.test_crashes import at_provider, running
 
 CREATES = 32
 ROUNDS = int(os.environ.get("NEURO_TEST_ROUNDS", "20"))  # 100 were seen; they take a minute and a half

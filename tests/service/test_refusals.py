@@ -2,7 +2,6 @@
 
 import httpx
 import pytest
-from fastapi.routing import APIRoute
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
@@ -221,6 +220,7 @@ def test_every_error_has_a_word_of_its_own() -> None:
 
 
 def test_every_route_is_documented(service: Service) -> None:
-    for route in service.app.routes:
-        if isinstance(route, APIRoute):
-            assert route.description, route.path
+    operations = [operation for methods in service.app.openapi()["paths"].values() for operation in methods.values()]
+    assert len(operations) > 40
+    for operation in operations:
+        assert operation["description"], operation["operationId"]

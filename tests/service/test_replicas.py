@@ -12,10 +12,9 @@ import pytest
 from neuro_buckets.config import load_config
 from neuro_buckets.models import RowState, now
 from neuro_buckets.repository import Repository
-from neuro_buckets.services.failpoints import EXIT_CODE
 from tests.postgres_fixture import KEPT, Postgres, asyncpg_url
+from tests.service.crashing_service import at_provider, running
 from tests.service.support import BUCKETS
-from tests.service.test_crashes import at_provider, running
 from tests.service.test_races import add_user, bucket_of
 
 INTERVAL_SECONDS = 0.2
@@ -64,21 +63,20 @@ async def test_when_the_one_that_reconciles_is_killed_the_other_goes_on(
             await settled(repository)
             assert reconciling(postgres) == [turn], "the second waits, however many rounds go by"
             first.kill()
-            first.wait()
             await repository.buckets.add(bucket_of("alice", "second"))
             await settled(repository)
             [taken] = reconciling(postgres)
             assert taken != turn
-            assert second.poll() is None
+            assert second.process.is_alive()
 
 
 async def test_what_one_was_about_is_settled_by_the_other_once_its_lease_has_ended(
     repository: Repository, tmp_path: Path
 ) -> None:
-    with running(tmp_path, "create.after_provision", interval_seconds=INTERVAL_SECONDS) as (first, client):
+    with running(tmp_path, "create.provision.after", interval_seconds=INTERVAL_SECONDS) as (first, client):
         with pytest.raises(httpx.RemoteProtocolError):
             client.post(BUCKETS, json={"name": "first"})
-        assert first.wait(timeout=10) == EXIT_CODE
+        assert first.killed_itself()
     with running(tmp_path, interval_seconds=INTERVAL_SECONDS) as (_, other):
         [left] = await repository.buckets.unsettled(lease_ended_by=None)
         assert left.lease_until > now()

@@ -296,7 +296,7 @@ async def test_credentials_that_are_removed_while_they_are_narrowed_end(
     seen = await service.context.repository.credentials.get("bob", id_=made["id"])
     assert seen is not None
     await alice.delete(f"{FIRST}/shares/bob")
-    await service.context.persistent._delete(seen)  # read before it
+    await service.context.persistent.end(seen, "they")  # read before it
     assert service.provider.principals == set()
     assert (await bob.get(CREDENTIALS)).json() == []
 

@@ -1,6 +1,11 @@
-"""Two tenants: what is of one is, for the other, as if it were not there - by every route that the application has."""
+"""Two tenants: what is of one is, for the other, as if it were not there - by every route that the application has.
+
+The requests are made from the OpenAPI document. Each names, in every way that its route knows, what is alice's; bob sends it while that is
+there and again when it is gone, alice with it, and the two answers must be the same, byte for byte.
+"""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -8,114 +13,251 @@ import pytest
 
 from neuro_buckets.app import create_app
 from neuro_buckets.config import ServiceConfig
+from neuro_buckets.models import Role, Share
 from neuro_buckets.providers.memory import MemoryProvider
 from tests.service.support import BUCKETS, CREDENTIALS, Service, create
 
-ABSENT_ID = "bucket-00000000-0000-4000-8000-000000000000"
+ADMIN = "/api/v1/admin"
 PROJECT_SHARES = "/api/v1/buckets/project/shares"
-# A body for every route that takes one; a route that is new and not here fails `test_every_route_is_tried`.
+BY_PATH = f"{BUCKETS}/find/by_path"
+IMPORT = f"{BUCKETS}/import/external"
+NOT_OF_TENANTS = {
+    "/metrics",
+    "/ping",
+    *(f"/api/v1/{name}" for name in ("config", "health", "live", "ping", "secured-ping")),
+}
+IMPORTED = {
+    "provider": "aws", "provider_bucket_name": "first", "credentials": {"access_key_id": "a", "secret_access_key": "b"},
+}  # fmt: skip
+# A body for every route that takes one; a route that is new and not here fails, as its owner's request does.
 BODIES: dict[str, dict[str, object]] = {
+    BUCKETS: {"name": "first"},
+    IMPORT: {"name": "first", **IMPORTED},
     f"{BUCKETS}/{{id_or_name}}/sign_blob_url": {"key": "key", "expires_in_sec": 60},
     f"{BUCKETS}/{{id_or_name}}": {"public": True},
     f"{BUCKETS}/{{id_or_name}}/shares/{{with_user}}": {"role": "reader"},
+    f"{PROJECT_SHARES}/{{with_user}}": {"role": "reader"},
+    CREDENTIALS: {"name": "second"},
+    f"{ADMIN}/users/{{name}}": {"is_admin": True},
+    f"{ADMIN}/orgs": {"name": "acme"},
+    f"{ADMIN}/orgs/{{org}}/users/{{name}}": {"role": "manager"},
+    f"{ADMIN}/orgs/{{org}}/projects": {"name": "research"},
+    f"{ADMIN}/tokens": {"user": "alice"},
 }
-# The routes of credentials have their own tests, in test_persistent; those of projects theirs, in test_admin.
-WITHOUT_A_BUCKET = {
-    ("get", BUCKETS),
-    ("post", BUCKETS),
-    ("post", f"{BUCKETS}/import/external"),
-    ("get", PROJECT_SHARES),
-    ("put", f"{PROJECT_SHARES}/{{with_user}}"),
-    ("delete", f"{PROJECT_SHARES}/{{with_user}}"),
-    ("get", CREDENTIALS),
-    ("post", CREDENTIALS),
-    ("get", f"{CREDENTIALS}/{{id_or_name}}"),
-    ("delete", f"{CREDENTIALS}/{{id_or_name}}"),
-}
-
-
-def operations() -> Iterator[tuple[str, str]]:
-    """Every operation of the application under /api/v1/buckets, from its own OpenAPI document."""
-    app = create_app(ServiceConfig(), MemoryProvider())
-    for path, methods in app.openapi()["paths"].items():
-        if path.startswith("/api/v1/buckets"):
-            for method in methods:
-                yield method, path
-
-
-ALL = sorted(operations())
-TO_A_BUCKET = [operation for operation in ALL if operation not in WITHOUT_A_BUCKET]
+# Where a name is looked up: as nobody says, as if it were bob's, as alice's by every word there is for it, and in an org.
 SCOPES: list[dict[str, str]] = [
     {},
     {"owner": "bob"},
     {"project_name": "bob"},
     {"org_name": "NO_ORG", "project_name": "bob"},
     {"owner": "alice"},
+    {"org_name": "NO_ORG", "owner": "alice"},
+    {"project_name": "alice"},
+    {"org_name": "NO_ORG", "project_name": "alice"},
+    {"org_name": "acme", "project_name": "research"},
+    {"org_name": "acme", "owner": "research"},
+    {"org_name": "acme"},
 ]
 
 
-def request_of(method: str, path: str, bucket: str, name: str, scope: dict[str, str]) -> dict[str, Any]:
-    """The request to `bucket`, which is of alice and named `name`, as an attempt of bob's."""
-    params: dict[str, str] = scope
-    if path.endswith("/find/by_path"):
-        params = {"path": f"{scope.get('owner') or scope.get('project_name') or 'alice'}/{bucket}/key"}
-    url = path.replace("{id_or_name}", bucket).replace("{with_user}", "carol")
-    body = BODIES.get(path) if method in ("post", "patch", "put") else None
-    return {"method": method.upper(), "url": url, "params": params, "json": body}
+@dataclass
+class Alices:
+    """What is alice's: a bucket of her own, one in a project of an org, and persistent credentials for both."""
+
+    own: dict[str, Any]
+    in_org: dict[str, Any]
+    credentials: dict[str, Any]
+    token_id: str
 
 
-def test_every_route_is_tried() -> None:
-    assert len(TO_A_BUCKET) >= 5
-    for _, path in TO_A_BUCKET:
-        assert "{id_or_name}" in path or path.endswith("/find/by_path"), f"say how {path} names a bucket"
+def operations() -> Iterator[tuple[str, str]]:
+    """Every operation of the application, from its own OpenAPI document."""
+    app = create_app(ServiceConfig(), MemoryProvider())
+    for path, methods in app.openapi()["paths"].items():
+        for method in methods:
+            yield method.upper(), path
 
 
-@pytest.mark.parametrize(("method", "path"), TO_A_BUCKET)
-@pytest.mark.parametrize("by", ["id", "name"])
-async def test_a_foreign_bucket_is_as_absent_by_every_route(
-    service: Service, alice: httpx.AsyncClient, bob: httpx.AsyncClient, method: str, path: str, by: str
-) -> None:
-    bucket = await create(alice, "first")
-    absent = ABSENT_ID if by == "id" else "other"
-    for scope in SCOPES:
-        foreign = await bob.request(**request_of(method, path, bucket[by], "first", scope))
-        nothing = await bob.request(**request_of(method, path, absent, "other", scope))
-        assert foreign.status_code == nothing.status_code == 404, scope
-        assert foreign.text.replace(bucket[by], absent) == nothing.text, "the two cannot be told apart"
-    # ... and for its owner every one of them is allowed.
-    await service.token("carol")
-    if path.endswith("/shares/{with_user}"):
-        await alice.put(f"{BUCKETS}/first/shares/carol", json={"role": "writer"})
-    allowed = await alice.request(**request_of(method, path, bucket[by], "first", {}))
-    assert allowed.status_code in (200, 204)
-    assert len(service.provider.names) == (0 if (method, path) == ("delete", f"{BUCKETS}/{{id_or_name}}") else 1)
+ALL = sorted(operation for operation in operations() if operation[1] not in NOT_OF_TENANTS)
+OF_BUCKETS = [operation for operation in ALL if operation[1].startswith((f"{BUCKETS}/{{id_or_name}}", BY_PATH))]
+OF_CREDENTIALS = [operation for operation in ALL if operation[1].startswith(f"{CREDENTIALS}/")]
+
+
+@pytest.fixture
+async def alices(service: Service, alice: httpx.AsyncClient) -> Alices:
+    people = service.context.people
+    await people.put_user("carol", is_admin=False)
+    await people.add_org("acme")
+    await people.add_project("acme", "research")
+    await people.give_role(Share("alice", Role.MANAGER, "acme", "research"))
+    own = await create(alice, "first")
+    in_org = await create(alice, "second", org_name="acme", project_name="research")
+    made = await alice.post(CREDENTIALS, json={"name": "first", "bucket_ids": [own["id"], in_org["id"]]})
+    [token] = [token for token in await service.context.tokens.list() if token.user == "alice"]
+    return Alices(own, in_org, made.json(), token.id)
+
+
+async def remove(service: Service, alice: httpx.AsyncClient, alices: Alices) -> None:
+    """All that is alice's, and alice herself."""
+    for path in (
+        f"{CREDENTIALS}/{alices.credentials['id']}",
+        *(f"{BUCKETS}/{id_['id']}" for id_ in (alices.own, alices.in_org)),
+    ):
+        assert (await alice.delete(path)).status_code in (204, 404), "or the owner has removed it before"
+    people = service.context.people
+    await people.remove_project("acme", "research")
+    await people.remove_org("acme")
+    await people.remove_user("alice")
+
+
+def requests_to(method: str, path: str, alices: Alices) -> Iterator[dict[str, Any]]:
+    """All requests of this operation that name what is alice's."""
+    body = BODIES.get(path) if method in ("POST", "PATCH", "PUT") else None
+    places = {
+        "{with_user}": "carol",
+        "{org}": "acme",
+        "{project}": "research",
+        "{name}": "alice",
+        "{token_id}": alices.token_id,
+    }
+    url = path
+    for name, value in places.items():
+        url = url.replace(name, value)
+    assert "{" not in url.replace("{id_or_name}", ""), f"say what {path} is about"
+    buckets = [alices.own["id"], "first", alices.in_org["id"], "second"]
+    if path == BY_PATH:
+        for bucket in buckets:
+            for before in ("alice", "bob", "NO_ORG/alice", "NO_ORG/bob", "acme/research", "research", "acme"):
+                for behind in ("", "/", "/key"):
+                    yield {"params": {"path": f"{before}/{bucket}{behind}"}, "url": url}
+    elif path == CREDENTIALS and method == "POST":
+        for bucket in buckets:
+            yield {"json": {**BODIES[path], "bucket_ids": [bucket]}, "url": url}
+    elif (method, path) in OF_CREDENTIALS:
+        for credentials in (alices.credentials["id"], "first"):
+            yield {"url": url.replace("{id_or_name}", credentials)}
+    elif path in (BUCKETS, IMPORT) and method == "POST":
+        # In a project of alice's, also under a name that she has taken there.
+        for scope in SCOPES:
+            if "owner" not in scope and {"alice", "acme"} & set(scope.values()):
+                yield {"json": {**BODIES[path], **scope}, "url": url}
+    elif path.startswith((BUCKETS, PROJECT_SHARES)):
+        for bucket in buckets if "{id_or_name}" in url else [""]:
+            for scope in SCOPES:
+                if bucket or method == "GET" or {"alice", "acme"} & set(scope.values()):
+                    yield {"params": scope, "json": body, "url": url.replace("{id_or_name}", bucket)}
+    elif path == f"{ADMIN}/audit":
+        for params in ({}, {"user": "alice"}, {"resource_id": alices.own["id"]}):
+            yield {"params": params, "url": url}
+    else:
+        assert path.startswith(ADMIN) or path == CREDENTIALS, f"say how {path} names what it is about"
+        yield {"json": body, "url": url}
+
+
+def of_owner(method: str, path: str, alices: Alices) -> dict[str, Any]:
+    """The same operation as whose it is does it."""
+    params = {"path": "alice/first/key"} if path == BY_PATH else {}
+    url = path.replace("{id_or_name}", "first").replace("{with_user}", "carol")
+    return {"url": url, "params": params, "json": BODIES.get(path) if method in ("POST", "PATCH", "PUT") else None}
+
+
+def seen(answer: httpx.Response) -> tuple[int, list[tuple[str, str]], bytes]:
+    """All that a client sees of an answer, but for the id of the request, which is new each time."""
+    headers = [(name, value) for name, value in answer.headers.multi_items() if name != "x-request-id"]
+    return answer.status_code, headers, answer.content
 
 
 @pytest.mark.parametrize(("method", "path"), ALL)
-async def test_no_route_answers_without_a_token(
-    nobody: httpx.AsyncClient, alice: httpx.AsyncClient, method: str, path: str
+async def test_what_is_foreign_is_as_absent_by_every_route(
+    service: Service, alice: httpx.AsyncClient, bob: httpx.AsyncClient, alices: Alices, method: str, path: str
 ) -> None:
-    bucket = await create(alice, "first")
-    request = request_of(method, path, bucket["id"], "first", {})
-    if (method, path) in WITHOUT_A_BUCKET and method == "post":
-        request["json"] = {"name": "second"}
-    answer = await nobody.request(**request)
-    assert answer.status_code == 401
+    requests = [{"params": None, "json": None, **request} for request in requests_to(method, path, alices)]
+    assert requests
+    there = [seen(await bob.request(method, **request)) for request in requests]
+    for (status, _, body), request in zip(there, requests, strict=True):
+        assert status in (403, 404) or (status, body, method) == (200, b"[]", "GET"), (request, body)
+        if (method, path) in OF_BUCKETS + OF_CREDENTIALS or (path == CREDENTIALS and method == "POST"):
+            assert status == 404, (request, body)
+    for entry in await service.context.audit.page(limit=1000, user="bob"):
+        assert entry.resource_id == "", "nothing was found"
+
+    # ... and for whom it is, every one of them is allowed.
+    if (method, path) in OF_BUCKETS + OF_CREDENTIALS:
+        if path.endswith("/shares/{with_user}"):
+            await alice.put(f"{BUCKETS}/first/shares/carol", json={"role": "writer"})
+        allowed = await alice.request(method, **of_owner(method, path, alices))
+        assert allowed.status_code in (200, 204), allowed.text
+
+    await remove(service, alice, alices)
+    for request, answer in zip(requests, there, strict=True):
+        assert seen(await bob.request(method, **request)) == answer, f"the two can be told apart: {request}"
 
 
-async def test_a_list_shows_own_buckets_only(alice: httpx.AsyncClient, bob: httpx.AsyncClient) -> None:
-    await create(alice, "first")
-    own = await create(bob, "second")
-    assert (await bob.get(BUCKETS)).json() == [own]
-    for scope in ({"owner": "alice"}, {"project_name": "alice"}, {"org_name": "NO_ORG", "project_name": "alice"}):
-        assert (await bob.get(BUCKETS, params=scope)).json() == []
-        lines = await bob.get(BUCKETS, params=scope, headers={"Accept": "application/x-ndjson"})
-        assert (lines.status_code, lines.text) == (200, "")
+async def test_nothing_of_alices_was_changed_by_any_of_these(
+    service: Service, alice: httpx.AsyncClient, bob: httpx.AsyncClient, alices: Alices
+) -> None:
+    async def all_of_it() -> list[object]:
+        people = service.context.people
+        return [
+            (await alice.get(BUCKETS)).json(),
+            (await alice.get(CREDENTIALS)).json(),
+            (await alice.get(f"{BUCKETS}/first/shares")).json(),
+            (await alice.get(PROJECT_SHARES)).json(),
+            await people.users(),
+            await people.roles("acme", "research"),
+            await people.projects("acme"),
+            [token.id for token in await service.context.tokens.list() if token.revoked_at is None],
+            sorted(service.provider.names),
+            sorted(service.provider.principals),
+        ]
+
+    before = await all_of_it()
+    for method, path in ALL:
+        for request in requests_to(method, path, alices):
+            await bob.request(method, **request)
+    assert await all_of_it() == before
+
+
+async def test_a_share_of_one_bucket_opens_no_other(
+    alice: httpx.AsyncClient, bob: httpx.AsyncClient, alices: Alices
+) -> None:
+    shared = await create(alice, "shared")
+    assert (await alice.put(f"{BUCKETS}/shared/shares/bob", json={"role": "manager"})).status_code == 200
+    assert (await bob.get(f"{BUCKETS}/shared", params={"owner": "alice"})).json() == shared
+    for method, path in OF_BUCKETS:
+        for request in requests_to(method, path, alices):
+            assert (await bob.request(method, **request)).status_code == 404, request
+    assert (await bob.get(BUCKETS, params={"owner": "alice"})).json() == [shared]
+    mixed = await bob.post(CREDENTIALS, json={"name": "mine", "bucket_ids": [shared["id"], alices.own["id"]]})
+    assert mixed.status_code == 404
+
+
+async def test_no_route_answers_without_a_token(nobody: httpx.AsyncClient, alices: Alices) -> None:
+    for method, path in ALL:
+        for request in requests_to(method, path, alices):
+            assert (await nobody.request(method, **request)).status_code == 401, (method, request)
 
 
 async def test_two_tenants_may_use_one_name(alice: httpx.AsyncClient, bob: httpx.AsyncClient) -> None:
     of_alice, of_bob = await create(alice, "first"), await create(bob, "first")
-    assert (await alice.get(f"{BUCKETS}/first")).json() == of_alice
-    assert (await bob.get(f"{BUCKETS}/first")).json() == of_bob
+    for client, bucket in ((alice, of_alice), (bob, of_bob)):
+        made = await client.post(CREDENTIALS, json={"name": "first", "bucket_ids": ["first"]})
+        assert made.json()["credentials"][0]["bucket_id"] == bucket["id"]
+        assert (await client.get(f"{BUCKETS}/first")).json() == bucket
+        assert (await client.get(f"{CREDENTIALS}/first")).json() == made.json()
+        assert (await client.get(CREDENTIALS)).json() == [made.json()]
+    assert (await bob.delete(f"{CREDENTIALS}/first")).status_code == 204
     assert (await bob.delete(f"{BUCKETS}/first")).status_code == 204
     assert (await alice.get(f"{BUCKETS}/first")).json() == of_alice
+    assert (await alice.get(f"{CREDENTIALS}/first")).status_code == 200
+
+
+@pytest.mark.parametrize("accept", ["application/json", "application/x-ndjson"])
+async def test_a_list_shows_own_buckets_only(
+    alice: httpx.AsyncClient, bob: httpx.AsyncClient, alices: Alices, accept: str
+) -> None:
+    own = await create(bob, "second")
+    assert (await bob.get(BUCKETS)).json() == [own]
+    for scope in SCOPES[4:]:
+        answer = await bob.get(BUCKETS, params=scope, headers={"Accept": accept})
+        assert (answer.status_code, answer.text) == (200, "" if accept.endswith("ndjson") else "[]")

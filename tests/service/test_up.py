@@ -4,7 +4,6 @@ import getpass
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -175,37 +174,15 @@ def test_a_second_up_on_the_directory_says_who_holds_it_and_disturbs_nothing(run
     assert running.ready_file.exists()
 
 
-def test_a_port_that_is_taken_is_refused_before_anything_starts(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        result = neuro("up", "--data", str(tmp_path / "data"), "--port", str(port))
-    assert result.returncode == 2
-    assert str(port) in result.stderr
-    assert "--port" in result.stderr
-    assert "Traceback" not in result.stderr
-    assert not (tmp_path / "data" / "engine").exists()
-
-
-def test_a_bad_configuration_is_one_clear_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NEURO_SERVICE_PUBLIC_URL", "nonsense")
-    monkeypatch.setenv("NEURO_SERVICE_HOST", "0.0.0.0")
-    result = neuro("up", "--data", str(tmp_path / "data"))
-    assert result.returncode == 2
-    assert "public_url = " in result.stderr
-    assert "host = " in result.stderr
-    assert "Traceback" not in result.stderr
-    assert not (tmp_path / "data").exists()
-
-
-def test_a_damaged_database_is_refused_before_anything_starts(tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    data.mkdir()
-    (data / "buckets.db").write_bytes(b"something else" * 100)
-    result = neuro("up", "--data", str(data), "--port", "0")
-    assert result.returncode == 2
-    assert "database" in result.stderr
-    assert "Traceback" not in result.stderr
-    assert not (data / "engine").exists()
+def test_the_general_settings_of_a_configuration_file_count(tmp_path: Path) -> None:
+    file = tmp_path / "neuro.toml"
+    file.write_text('data_dir = "data"\npublic_url = "https://buckets.example.com"\ncluster_name = "here"\n')
+    with run_up(tmp_path / "data", "--config", str(file)) as up:
+        up.until_ready()
+        assert up.ready["cluster"] == "here"
+        with up.client() as client:
+            assert client.get("/api/v1/config").json()["token_url"] == "https://buckets.example.com/oauth/token"
+        assert up.stop(signal.SIGTERM) == 0
 
 
 def test_what_was_made_is_there_after_kill_and_ctrl_c_ends_it_in_peace(tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""The commands that the service adds to `neuro`: `up`, `token` and `key`. Offered through the entry points in pyproject.toml."""
+"""The commands that the service adds to `neuro`, each in the file of its name. Offered through the entry points in pyproject.toml."""

@@ -3,14 +3,12 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TypeVar
 
 import click
 
-from neuro_buckets.commands.local import data_option, show_table
-from neuro_buckets.commands.refused import clear_errors
-from neuro_buckets.config import load_config, make_data_directory
+from neuro_buckets.commands.local import configured, show_table
+from neuro_buckets.config import ServiceConfig, make_data_directory
 from neuro_buckets.models import Role, Share
 from neuro_buckets.repository import Repository
 from neuro_buckets.services.people import People
@@ -35,27 +33,27 @@ def user() -> None:
 @user.command(name="add")
 @click.argument("name")
 @click.option("--admin/--no-admin", "is_admin", default=False, help="Whether they may administer over the API.")
-@data_option
-def add_user(name: str, is_admin: bool, data: Path | None) -> None:
+@configured
+def add_user(config: ServiceConfig, name: str, is_admin: bool) -> None:
     """Add a user, or change whether they may administer."""
-    _with_people(data, lambda people: people.put_user(name, is_admin=is_admin))
+    _with_people(config, lambda people: people.put_user(name, is_admin=is_admin))
 
 
 @user.command(name="list")
-@data_option
 @_json_option
-def list_users(data: Path | None, as_json: bool) -> None:
+@configured
+def list_users(config: ServiceConfig, as_json: bool) -> None:
     """List the users."""
-    found = _with_people(data, lambda people: people.users())
+    found = _with_people(config, lambda people: people.users())
     _show(("name", "admin"), [{"name": one.name, "admin": "yes" if one.is_admin else None} for one in found], as_json)
 
 
 @user.command(name="remove")
 @click.argument("name")
-@data_option
-def remove_user(name: str, data: Path | None) -> None:
+@configured
+def remove_user(config: ServiceConfig, name: str) -> None:
     """Remove a user who has no buckets; their tokens end now."""
-    _with_people(data, lambda people: people.remove_user(name))
+    _with_people(config, lambda people: people.remove_user(name))
 
 
 @admin.group()
@@ -65,26 +63,26 @@ def org() -> None:
 
 @org.command(name="add")
 @click.argument("name")
-@data_option
-def add_org(name: str, data: Path | None) -> None:
+@configured
+def add_org(config: ServiceConfig, name: str) -> None:
     """Add an org."""
-    _with_people(data, lambda people: people.add_org(name))
+    _with_people(config, lambda people: people.add_org(name))
 
 
 @org.command(name="list")
-@data_option
 @_json_option
-def list_orgs(data: Path | None, as_json: bool) -> None:
+@configured
+def list_orgs(config: ServiceConfig, as_json: bool) -> None:
     """List the orgs."""
-    _show(("name",), [{"name": name} for name in _with_people(data, lambda people: people.orgs())], as_json)
+    _show(("name",), [{"name": name} for name in _with_people(config, lambda people: people.orgs())], as_json)
 
 
 @org.command(name="remove")
 @click.argument("name")
-@data_option
-def remove_org(name: str, data: Path | None) -> None:
+@configured
+def remove_org(config: ServiceConfig, name: str) -> None:
     """Remove an org that has no projects."""
-    _with_people(data, lambda people: people.remove_org(name))
+    _with_people(config, lambda people: people.remove_org(name))
 
 
 @admin.group()
@@ -95,29 +93,29 @@ def project() -> None:
 @project.command(name="add")
 @click.argument("name")
 @_org_option
-@data_option
-def add_project(name: str, org: str, data: Path | None) -> None:
+@configured
+def add_project(config: ServiceConfig, name: str, org: str) -> None:
     """Add a project to an org."""
-    _with_people(data, lambda people: people.add_project(org, name))
+    _with_people(config, lambda people: people.add_project(org, name))
 
 
 @project.command(name="list")
 @_org_option
-@data_option
 @_json_option
-def list_projects(org: str, data: Path | None, as_json: bool) -> None:
+@configured
+def list_projects(config: ServiceConfig, org: str, as_json: bool) -> None:
     """List the projects of an org."""
-    found = _with_people(data, lambda people: people.projects(org))
+    found = _with_people(config, lambda people: people.projects(org))
     _show(("org", "name"), [{"org": one.org_name, "name": one.name} for one in found], as_json)
 
 
 @project.command(name="remove")
 @click.argument("name")
 @_org_option
-@data_option
-def remove_project(name: str, org: str, data: Path | None) -> None:
+@configured
+def remove_project(config: ServiceConfig, name: str, org: str) -> None:
     """Remove a project that has no buckets."""
-    _with_people(data, lambda people: people.remove_project(org, name))
+    _with_people(config, lambda people: people.remove_project(org, name))
 
 
 @admin.group()
@@ -130,20 +128,20 @@ def role() -> None:
 @click.argument("role", type=_role)
 @_org_option
 @click.option("--project", help="Only this project of the org.")
-@data_option
-def give_role(name: str, role: str, org: str, project: str | None, data: Path | None) -> None:
+@configured
+def give_role(config: ServiceConfig, name: str, role: str, org: str, project: str | None) -> None:
     """Give USER a role, instead of any that they were given there before."""
-    _with_people(data, lambda people: people.give_role(Share(name, Role[role.upper()], org, project)))
+    _with_people(config, lambda people: people.give_role(Share(name, Role[role.upper()], org, project)))
 
 
 @role.command(name="list")
 @_org_option
 @click.option("--project", help="Only this project of the org.")
-@data_option
 @_json_option
-def list_roles(org: str, project: str | None, data: Path | None, as_json: bool) -> None:
+@configured
+def list_roles(config: ServiceConfig, org: str, project: str | None, as_json: bool) -> None:
     """List the roles that were given."""
-    found = _with_people(data, lambda people: people.roles(org, project))
+    found = _with_people(config, lambda people: people.roles(org, project))
     _show(("user", "role"), [{"user": one.user, "role": one.role.name.lower()} for one in found], as_json)
 
 
@@ -151,15 +149,14 @@ def list_roles(org: str, project: str | None, data: Path | None, as_json: bool) 
 @click.argument("name", metavar="USER")
 @_org_option
 @click.option("--project", help="Only this project of the org.")
-@data_option
-def take_role(name: str, org: str, project: str | None, data: Path | None) -> None:
+@configured
+def take_role(config: ServiceConfig, name: str, org: str, project: str | None) -> None:
     """Take away the role that USER was given. A service that runs takes their persistent credentials within a minute."""
-    _with_people(data, lambda people: people.take_role(Share(name, Role.NONE, org, project)))
+    _with_people(config, lambda people: people.take_role(Share(name, Role.NONE, org, project)))
 
 
-def _with_people(data: Path | None, act: Callable[[People], Awaitable[T]]) -> T:
+def _with_people(config: ServiceConfig, act: Callable[[People], Awaitable[T]]) -> T:
     async def run() -> T:
-        config = load_config(data_dir=data)
         make_data_directory(config.data_dir)
         repository = await Repository.open(config.database)
         try:
@@ -167,8 +164,7 @@ def _with_people(data: Path | None, act: Callable[[People], Awaitable[T]]) -> T:
         finally:
             await repository.aclose()
 
-    with clear_errors():
-        return asyncio.run(run())
+    return asyncio.run(run())
 
 
 def _show(columns: Sequence[str], rows: Sequence[Mapping[str, str | None]], as_json: bool) -> None:

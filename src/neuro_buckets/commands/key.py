@@ -1,24 +1,17 @@
 """`neuro key`: the key that seals secrets in the database. It can be replaced while the service runs; nobody notices."""
 
 import asyncio
-from pathlib import Path
 
 import click
 
-from neuro_buckets.commands.refused import clear_errors
-from neuro_buckets.config import ServiceConfig, load_config, make_data_directory
+from neuro_buckets.commands.local import configured
+from neuro_buckets.config import ServiceConfig, make_data_directory
 from neuro_buckets.engine.lock import DirectoryLock
 from neuro_buckets.errors import ConfigError
 from neuro_buckets.key_files import replace_key
 from neuro_buckets.repository import Repository
 from neuro_buckets.services.sealing import OLD_KEY_SECONDS, forget_lost, open_sealed, remove_old_keys, reseal
 from neuro_buckets.vault import Vault
-
-_data_option = click.option(
-    "--data",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="The service's data directory. [default: $NEURO_DATA, else ~/.local/share/neuro-buckets]",
-)
 
 
 @click.group()
@@ -27,28 +20,26 @@ def key() -> None:
 
 
 @key.command()
-@_data_option
-def rotate(data: Path | None) -> None:
+@configured
+def rotate(config: ServiceConfig) -> None:
     """Replace the key, and seal every secret again with the new one.
 
     The service may run meanwhile. The old key is removed once nothing is sealed with it: at once where no service runs, else
     by the service. Make a new backup of the data directory afterwards.
     """
-    with clear_errors():
-        click.echo(asyncio.run(_rotate(load_config(data_dir=data))))
+    click.echo(asyncio.run(_rotate(config)))
 
 
 @key.command()
-@_data_option
 @click.confirmation_option(prompt="End persistent credentials, and forget imported buckets, whose key is lost?")
-def forget(data: Path | None) -> None:
+@configured
+def forget(config: ServiceConfig) -> None:
     """Give up the secrets whose key is lost, so that the service can start without them.
 
     Persistent credentials that only the lost key opens end at the next start, and imported buckets are removed from the list; the
     buckets themselves, and everything else, stay.
     """
-    with clear_errors():
-        click.echo(asyncio.run(_forget(load_config(data_dir=data))))
+    click.echo(asyncio.run(_forget(config)))
 
 
 async def _forget(config: ServiceConfig) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import click
 
@@ -15,11 +16,15 @@ class ConfigRefusedError(click.ClickException):
 
 
 @contextmanager
-def clear_errors() -> Iterator[None]:
-    """Turn our errors into those that click shows: exit code 2 for the configuration, 1 for a refusal."""
+def clear_errors(file: Path | None = None) -> Iterator[None]:
+    """Turn our errors into those that click shows: exit code 2 for the configuration, 1 for a refusal.
+
+    Args:
+        file: the configuration file in use, for what turns out to be wrong only when it is tried.
+    """
     try:
         yield
     except ConfigError as error:
-        raise ConfigRefusedError(str(error)) from error
+        raise ConfigRefusedError(str(error) if file is None else f"in {file}: {error}") from error
     except ServiceError as error:
         raise click.ClickException(str(error)) from error

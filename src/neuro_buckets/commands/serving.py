@@ -1,61 +1,66 @@
-"""The service as `neuro up` runs it: engine, control plane and the file that says they are ready, up and down in order."""
+"""The service as `neuro up` and `neuro serve` run it: storage, control plane, and for `up` the file that says they are ready."""
 
-import asyncio
 import getpass
-import http.client
 import json
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 
 import click
-import uvicorn
-from fastapi import FastAPI
 
-from neuro_buckets.app import create_app
 from neuro_buckets.auth import open_tokens
+from neuro_buckets.clusters import Cluster
+from neuro_buckets.commands.server import Served, serving
 from neuro_buckets.config import ServiceConfig
 from neuro_buckets.engine import Engine
 from neuro_buckets.engine.files import write_private
-from neuro_buckets.errors import ConfigError, Unauthenticated
+from neuro_buckets.errors import Unauthenticated
 from neuro_buckets.models import USER_NAME
+from neuro_buckets.providers.opening import open_provider
 from neuro_buckets.providers.seaweed_iam import IamEndpoint
 from neuro_buckets.providers.seaweedfs import SeaweedProvider
 from neuro_buckets.routes.context import Context
-from neuro_buckets.routes.service import HEALTH_PATH
 from neuro_buckets.services.sealing import open_sealed
 
 TOKEN_LABEL = "neuro up"  # noqa: S105 - a label
 TOKEN_LIFETIME = timedelta(days=3650)  # it opens nothing that the reader of its file could not open anyway
-REQUESTS_END_SECONDS = 2
-_HEALTH_SECONDS = 15.0
 
 
-async def serve(config: ServiceConfig, listener: socket.socket) -> None:
-    """Serve on `listener` until cancelled. The ready file is there exactly while all answers.
+async def serve_with_engine(config: ServiceConfig, listener: socket.socket) -> None:
+    """Serve over an engine of our own until cancelled. The ready file is there exactly while all answers.
 
     Raises:
         ConfigError: it cannot start like this.
     """
     ready_file = config.data_dir / "ready.json"
     ready_file.unlink(missing_ok=True)  # of a run that was killed
+    await _check_data(config)
+    async with Engine(config.data_dir / "engine") as engine, serving(config, provider_over(engine), listener) as served:
+        user = _login_name()
+        try:
+            await _write_ready(ready_file, served, user)
+            _announce(config, served.url, engine.endpoint_url, user, ready_file)
+            await served.ended
+        finally:
+            ready_file.unlink(missing_ok=True)
+
+
+async def serve_over_storage(config: ServiceConfig, cluster: Cluster, listener: socket.socket) -> None:
+    """Serve over a storage that was checked, until cancelled.
+
+    Raises:
+        ConfigError: it cannot start like this.
+    """
+    await _check_data(config)
+    async with serving(config, open_provider(cluster), listener) as served:
+        click.echo(f"neuro serves {served.url} over {cluster.provider} at {cluster.endpoint_url}", err=True)
+        await served.ended
+
+
+async def _check_data(config: ServiceConfig) -> None:
+    """A database or a key that cannot be used is told at once, before anything else is started."""
     async with open_tokens(config), open_sealed(config):
-        pass  # a database or a key that cannot be used is told at once, before the engine is started
-    async with Engine(config.data_dir / "engine") as engine:
-        app = create_app(config, provider_over(engine))
-        async with app.router.lifespan_context(app), _serving(app, listener) as server:
-            host, port = listener.getsockname()[:2]
-            await asyncio.to_thread(_check_health, host, port)
-            url = f"http://{host if ':' not in host else f'[{host}]'}:{port}/api/v1"
-            user = _login_name()
-            try:
-                await _write_ready(ready_file, app.state.context, url, user)
-                _announce(config, url, engine.endpoint_url, user, ready_file)
-                await server
-            finally:
-                ready_file.unlink(missing_ok=True)
+        pass
 
 
 def provider_over(engine: Engine) -> SeaweedProvider:
@@ -66,54 +71,12 @@ def provider_over(engine: Engine) -> SeaweedProvider:
     return SeaweedProvider(engine.endpoint_url, admin.access_key, admin.secret_key, endpoint)
 
 
-class _Server(uvicorn.Server):
-    """A server that leaves the signals to us."""
-
-    def capture_signals(self) -> nullcontext[None]:  # type: ignore[override]  # any context manager will do
-        return nullcontext()
-
-
-@asynccontextmanager
-async def _serving(app: FastAPI, listener: socket.socket) -> AsyncIterator[asyncio.Task[None]]:
-    """The application behind the socket; at the end, requests have a moment to finish. Yields what ends with the server."""
-    server = _Server(
-        uvicorn.Config(
-            app,
-            lifespan="off",  # ours is entered by us, so that its errors arrive as what they are
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=REQUESTS_END_SECONDS,
-        )
-    )
-    task = asyncio.create_task(server.serve(sockets=[listener]))
-    try:
-        yield task
-    finally:
-        server.should_exit = True
-        await asyncio.wait([task])
-
-
-def _check_health(host: str, port: int) -> None:
-    """Ask our own door, as a client will."""
-    connection = http.client.HTTPConnection(host, port, timeout=_HEALTH_SECONDS)
-    try:
-        connection.request("GET", HEALTH_PATH)
-        answer = connection.getresponse()
-        text = answer.read(1000).decode(errors="replace")
-    except OSError as error:
-        raise ConfigError(f"the control plane does not answer on its own port ({error}); see the log above") from error
-    finally:
-        connection.close()
-    if answer.status != http.HTTPStatus.OK:
-        raise ConfigError(f"the service is not well: {text}; see the log above")
-
-
-async def _write_ready(file: Path, context: Context, url: str, user: str) -> None:
+async def _write_ready(file: Path, served: Served, user: str) -> None:
     """Tell others on this machine that all answers, and how to log in. Who can read the file can administer."""
+    context = served.context
     token = await _keep_token(context, user)
     await context.people.put_user(user, is_admin=True)
-    ready = {"url": url, "token": token, "user": user, "cluster": context.config.cluster_name}
+    ready = {"url": served.url, "token": token, "user": user, "cluster": context.config.cluster_name}
     write_private(file, json.dumps(ready, indent=2).encode())
 
 

@@ -5,15 +5,13 @@ import json
 import re
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import TypeVar
 
 import click
 
 from neuro_buckets.auth import Tokens, open_tokens
-from neuro_buckets.commands.local import data_option, show_table
-from neuro_buckets.commands.refused import clear_errors
-from neuro_buckets.config import load_config
+from neuro_buckets.commands.local import configured, show_table
+from neuro_buckets.config import ServiceConfig
 from neuro_buckets.models import Token, TokenScope
 
 T = TypeVar("T")
@@ -48,7 +46,6 @@ def token() -> None:
 
 @token.command()
 @click.argument("user")
-@data_option
 @click.option("--expires", type=_Lifetime(), default="30d", show_default=True, help="How long the token is good for.")
 @click.option(
     "--scope",
@@ -58,18 +55,19 @@ def token() -> None:
     help="How far it goes: read blobs, write them, manage buckets, or all that USER may.",
 )
 @click.option("--label", default="", help="What it is for.")
-def create(user: str, data: Path | None, expires: timedelta, scope: str, label: str) -> None:
+@configured
+def create(config: ServiceConfig, user: str, expires: timedelta, scope: str, label: str) -> None:
     """Make a token for USER and print it; it is shown this once."""
     wanted = TokenScope[scope.upper()]
-    click.echo(_with_tokens(data, lambda tokens: tokens.issue(user, expires, label=label, scope=wanted)))
+    click.echo(_with_tokens(config, lambda tokens: tokens.issue(user, expires, label=label, scope=wanted)))
 
 
 @token.command(name="list")
-@data_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
-def list_(data: Path | None, as_json: bool) -> None:
+@configured
+def list_(config: ServiceConfig, as_json: bool) -> None:
     """List the tokens that were made, and whether they still hold."""
-    rows = [_row(known) for known in _with_tokens(data, lambda tokens: tokens.list())]
+    rows = [_row(known) for known in _with_tokens(config, lambda tokens: tokens.list())]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
@@ -78,19 +76,18 @@ def list_(data: Path | None, as_json: bool) -> None:
 
 @token.command()
 @click.argument("token_id", metavar="ID")
-@data_option
-def revoke(token_id: str, data: Path | None) -> None:
+@configured
+def revoke(config: ServiceConfig, token_id: str) -> None:
     """End the token with this ID now, also in a service that runs."""
-    _with_tokens(data, lambda tokens: tokens.revoke(token_id))
+    _with_tokens(config, lambda tokens: tokens.revoke(token_id))
 
 
-def _with_tokens(data: Path | None, act: Callable[[Tokens], Awaitable[T]]) -> T:
+def _with_tokens(config: ServiceConfig, act: Callable[[Tokens], Awaitable[T]]) -> T:
     async def run() -> T:
-        async with open_tokens(load_config(data_dir=data)) as tokens:
+        async with open_tokens(config) as tokens:
             return await act(tokens)
 
-    with clear_errors():
-        return asyncio.run(run())
+    return asyncio.run(run())
 
 
 def _row(known: Token) -> dict[str, str | None]:

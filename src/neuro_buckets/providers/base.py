@@ -40,6 +40,9 @@ class BucketProvider(Protocol):
     kind: str
     """The provider's name on the wire: `seaweedfs`, `aws`, ..."""
 
+    signs_as_principals: bool
+    """Whether a principal can be made, ended and signed with quickly enough that URLs are signed with one, and die with it."""
+
     async def create_bucket(self, name: str) -> None:
         """Make the bucket. One that is there already and is ours is success.
 
@@ -95,8 +98,19 @@ class BucketProvider(Protocol):
             ProviderUnavailable: the provider does not answer or refuses.
         """
 
-    async def sign_url(self, bucket: str, key: str, expires_in_seconds: int, *, put: bool = False) -> str:
+    async def sign_url(
+        self,
+        bucket: str,
+        key: str,
+        expires_in_seconds: int,
+        *,
+        put: bool = False,
+        signer: Mapping[str, str] | None = None,
+    ) -> str:
         """A URL with which anyone can GET this one blob, or with `put` PUT it, until it expires. Whether it exists is not checked.
+
+        Args:
+            signer: what `create_principal` returned; the URL does no more than that principal may, and ends with it. None: our own key.
 
         Raises:
             InvalidRequest: a key that this provider would rewrite, or a duration that it cannot sign for.

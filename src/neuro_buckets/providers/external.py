@@ -14,12 +14,13 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 from xml.etree import ElementTree as ET
 
 from yarl import URL
 
 from neuro_buckets.errors import InvalidRequest
+from neuro_buckets.providers.presigned import presigned_url
 
 # Where AWS is without an address, the others each have their own.
 PROVIDERS = {"aws": False, "minio": True, "seaweedfs": True, "open_stack": True}
@@ -148,15 +149,7 @@ class ExternalBucket:
             raise InvalidRequest(
                 f"the key {key[:80]!r} has an empty, '.' or '..' part, or a NUL: no URL for it is safe here"
             )
-        from botocore.auth import S3SigV4QueryAuth
-        from botocore.awsrequest import AWSRequest
-        from botocore.credentials import Credentials
-
-        request = AWSRequest("PUT" if put else "GET", f"{self._url()}/{quote(key, safe='/-_.~')}")
-        values = self.values
-        signer = Credentials(values["access_key_id"], values["secret_access_key"], values.get("session_token"))
-        S3SigV4QueryAuth(signer, "s3", values["region_name"], expires=expires_in_seconds).add_auth(request)
-        return str(request.prepare().url)
+        return presigned_url(self.values, str(self._url()), key, expires_in_seconds, put=put)
 
     def _url(self) -> URL:
         """The bucket's own address, with its name in the path."""

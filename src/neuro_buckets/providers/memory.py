@@ -25,6 +25,7 @@ class MemoryProvider:
     """Buckets that live as long as this object."""
 
     kind = "memory"
+    signs_as_principals = True
 
     def __init__(self) -> None:
         self._buckets: dict[str, MemoryBucket] = {}
@@ -84,7 +85,15 @@ class MemoryProvider:
             raise NotFound(f"there is no bucket {bucket}")
         self._buckets[bucket].public = public
 
-    async def sign_url(self, bucket: str, key: str, expires_in_seconds: int, *, put: bool = False) -> str:
+    async def sign_url(
+        self,
+        bucket: str,
+        key: str,
+        expires_in_seconds: int,
+        *,
+        put: bool = False,
+        signer: Mapping[str, str] | None = None,
+    ) -> str:
         """A `memory:` URL, for `fetch` or `store`."""
         if expires_in_seconds not in SIGNED_URL_SECONDS:
             raise InvalidRequest(
@@ -92,9 +101,13 @@ class MemoryProvider:
             )
         if not key or len(key.encode()) > KEY_BYTES:
             raise InvalidRequest(f"the key {key[:40]!r} must have 1 to {KEY_BYTES} bytes")
-        expires = str(int(time.time()) + expires_in_seconds)
-        query = urlencode({"expires": expires, "signature": self._signature(bucket, key, expires, put=put)})
-        return f"memory://{quote(bucket, safe='')}/{quote(key)}?{query}"
+        query = {"expires": str(int(time.time()) + expires_in_seconds)}
+        secret = self._signing_key
+        if signer is not None:
+            query["signer"] = signer["access_key_id"]
+            secret = signer["secret_access_key"].encode()
+        query["signature"] = _signature(secret, bucket, key, query["expires"], put=put)
+        return f"memory://{quote(bucket, safe='')}/{quote(key)}?{urlencode(query)}"
 
     async def check(self) -> None:
         """Always well."""
@@ -121,7 +134,7 @@ class MemoryProvider:
         """The blob that a signed URL stands for.
 
         Raises:
-            Forbidden: the URL was changed, or is over.
+            Forbidden: the URL was changed, or is over, or who signed it may not read.
             NotFound: no such blob.
         """
         bucket, key = self._signed(url, put=False)
@@ -134,7 +147,7 @@ class MemoryProvider:
         """Put the blob that a signed URL for that stands for.
 
         Raises:
-            Forbidden: the URL was changed, or is over, or is for reading.
+            Forbidden: the URL was changed, or is over, or is for reading, or who signed it may not write.
             NotFound: no such bucket.
         """
         bucket, key = self._signed(url, put=True)
@@ -149,11 +162,21 @@ class MemoryProvider:
         bucket, key = unquote(parts.netloc), unquote(parts.path.removeprefix("/"))
         expires = query.get("expires", [""])[0]
         given = query.get("signature", [""])[0]
-        if not hmac.compare_digest(given.encode(), self._signature(bucket, key, expires, put=put).encode()):
+        secret = self._secret_of(query["signer"][0], bucket, put=put) if "signer" in query else self._signing_key
+        if not hmac.compare_digest(given.encode(), _signature(secret, bucket, key, expires, put=put).encode()):
             raise Forbidden("this signed URL was changed")
         if int(expires) <= time.time():
             raise Forbidden("this signed URL is over; ask for a new one")
         return bucket, key
+
+    def _secret_of(self, signer: str, bucket: str, *, put: bool) -> bytes:
+        """What a principal signs with, if it may do what the URL says."""
+        rights = self._sessions.get(signer)
+        if rights is None or rights.is_over:
+            raise Forbidden("who signed this URL is not there any more")
+        if rights.access.get(bucket) not in ((Access.READ_WRITE,) if put else (Access.READ, Access.READ_WRITE)):
+            raise Forbidden("who signed this URL may not do that")
+        return rights.secret_key.encode()
 
     def _admit(self, rights: SessionRights) -> str:
         """A new access key for these rights. Those that are over are forgotten on the way."""
@@ -162,9 +185,10 @@ class MemoryProvider:
         self._sessions[access_key] = rights
         return access_key
 
-    def _signature(self, bucket: str, key: str, expires: str, *, put: bool) -> str:
-        signed = "\0".join(("PUT" if put else "GET", quote(bucket, safe=""), quote(key), expires))
-        return hmac.new(self._signing_key, signed.encode(), hashlib.sha256).hexdigest()
+
+def _signature(secret: bytes, bucket: str, key: str, expires: str, *, put: bool) -> str:
+    signed = "\0".join(("PUT" if put else "GET", quote(bucket, safe=""), quote(key), expires))
+    return hmac.new(secret, signed.encode(), hashlib.sha256).hexdigest()
 
 
 def _access(grants: Sequence[Grant]) -> Mapping[str, Access]:

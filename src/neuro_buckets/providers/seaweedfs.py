@@ -8,6 +8,7 @@ import json
 import re
 import secrets
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from neuro_buckets.errors import (
     ServiceError,
 )
 from neuro_buckets.providers.base import Access, Grant, IssuedCredentials
+from neuro_buckets.providers.presigned import presigned_url
 from neuro_buckets.providers.scoped_session import (
     Actions,
     StsEndpoint,
@@ -65,6 +67,7 @@ KEY_BYTES = 1024
 _REGION = "us-east-1"
 _THREADS = 8
 _CONNECT_SECONDS, _READ_SECONDS = 5, 20
+_KNOWN_SECONDS, _KNOWN_PAUSE_SECONDS = 1.0, 0.01
 _PRINCIPAL = re.compile(r"nb-[a-z0-9-]{1,61}")  # what is not ours, `admin` and `anonymous` among them, is never touched
 
 # Whatever is not here is the storage's trouble, not the caller's: ProviderUnavailable.
@@ -90,7 +93,9 @@ class SeaweedProvider:
 
     def __init__(self, endpoint_url: str, access_key: str, secret_key: str, iam: IamEndpoint | None = None) -> None:
         self._sts = StsEndpoint(endpoint_url, _REGION, access_key, secret_key)
+        self._own = self._values(access_key, secret_key)
         self._users = None if iam is None else SeaweedUsers(iam)
+        self.signs_as_principals = iam is not None
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="seaweedfs")
         self._client: S3Client | None = None
         self._client_lock = threading.Lock()
@@ -125,12 +130,9 @@ class SeaweedProvider:
         policy = scoped_policy(grants, ACTIONS, most_characters=PRINCIPAL_POLICY_CHARACTERS)
         access_key, secret_key = "NB" + secrets.token_hex(9).upper(), secrets.token_urlsafe(30)
         await self._run(users.replace, name, policy, access_key, secret_key)
-        return {
-            "region_name": self._sts.region,
-            "endpoint_url": self._sts.url,
-            "access_key_id": access_key,
-            "secret_access_key": secret_key,
-        }
+        values = self._values(access_key, secret_key)
+        await self._run(_wait_until_known, values, grants[0].bucket)
+        return values
 
     async def grant(self, principal: str, grants: Sequence[Grant]) -> None:
         """Put another policy in the place of the user's, within a second."""
@@ -148,7 +150,15 @@ class SeaweedProvider:
         check_bucket_name(bucket)
         await self._run(self._publish if public else self._unpublish, bucket)
 
-    async def sign_url(self, bucket: str, key: str, expires_in_seconds: int, *, put: bool = False) -> str:
+    async def sign_url(
+        self,
+        bucket: str,
+        key: str,
+        expires_in_seconds: int,
+        *,
+        put: bool = False,
+        signer: Mapping[str, str] | None = None,
+    ) -> str:
         """A presigned GET or PUT."""
         check_bucket_name(bucket)
         check_key(key)
@@ -156,7 +166,7 @@ class SeaweedProvider:
             raise InvalidRequest(f"this storage keeps no body under a key that ends in '/', like {key[:80]!r}")
         if expires_in_seconds not in SIGNED_URL_SECONDS:
             raise InvalidRequest(f"a signed URL lasts {_between(SIGNED_URL_SECONDS)} seconds, not {expires_in_seconds}")
-        return await self._run(self._sign_url, bucket, key, expires_in_seconds, put)
+        return await self._run(self._sign_url, bucket, key, expires_in_seconds, put, signer or self._own)
 
     async def check(self) -> None:
         """List our buckets, which only our own key pair may."""
@@ -168,6 +178,15 @@ class SeaweedProvider:
         if self._client is not None:
             self._client.close()
             self._client = None
+
+    def _values(self, access_key: str, secret_key: str) -> Mapping[str, str]:
+        """A key as clients want it."""
+        return {
+            "region_name": self._sts.region,
+            "endpoint_url": self._sts.url,
+            "access_key_id": access_key,
+            "secret_access_key": secret_key,
+        }
 
     def _users_for(self, name: str) -> SeaweedUsers:
         if self._users is None:
@@ -221,11 +240,11 @@ class SeaweedProvider:
                 if error.response.get("Error", {}).get("Code") != "NoSuchBucketPolicy":
                     raise
 
-    def _sign_url(self, bucket: str, key: str, seconds: int, put: bool) -> str:
-        with _translated(self._sts.url, bucket):
-            return self._s3().generate_presigned_url(
-                "put_object" if put else "get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=seconds
-            )
+    def _sign_url(self, bucket: str, key: str, seconds: int, put: bool, values: Mapping[str, str]) -> str:
+        try:
+            return presigned_url(values, f"{self._sts.url.rstrip('/')}/{bucket}", key, seconds, put=put)
+        except ImportError as error:
+            raise ConfigError("the seaweedfs provider needs boto3: pip install 'neuro-buckets[seaweedfs]'") from error
 
     def _check(self) -> None:
         s3 = self._s3()
@@ -277,7 +296,7 @@ def _make_client(sts: StsEndpoint) -> "S3Client":
             request_checksum_calculation="when_required",
             connect_timeout=_CONNECT_SECONDS,
             read_timeout=_READ_SECONDS,
-            retries={"mode": "standard", "total_max_attempts": 3},
+            retries={"mode": "standard", "total_max_attempts": 2},
             max_pool_connections=_THREADS,
             proxies={},  # the storage is ours and near; a proxy meant for the internet would not find it
         ),
@@ -290,6 +309,30 @@ def _issue(sts: StsEndpoint, policy: str, seconds: int) -> IssuedCredentials:
         return assume_scoped_role(sts, policy, seconds)
     except ImportError as error:
         raise ConfigError("the seaweedfs provider needs boto3: pip install 'neuro-buckets[seaweedfs]'") from error
+
+
+def _wait_until_known(values: Mapping[str, str], bucket: str) -> None:
+    """Wait until the S3 side has loaded a new user, or for a second: what is signed with its key then works for whoever is quick."""
+    from botocore.auth import S3SigV4Auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import Credentials
+    from botocore.exceptions import BotoCoreError
+    from botocore.httpsession import URLLib3Session
+
+    http = URLLib3Session(proxies={}, timeout=_READ_SECONDS)
+    give_up_at = time.monotonic() + _KNOWN_SECONDS
+    try:
+        while time.monotonic() < give_up_at:
+            request = AWSRequest("GET", f"{values['endpoint_url'].rstrip('/')}/{bucket}?list-type=2&max-keys=1")
+            key = Credentials(values["access_key_id"], values["secret_access_key"])
+            S3SigV4Auth(key, "s3", values["region_name"]).add_auth(request)
+            if http.send(request.prepare()).status_code != 403:
+                return
+            time.sleep(_KNOWN_PAUSE_SECONDS)
+    except BotoCoreError:
+        return  # the user is there; that its bucket cannot be reached now is not its maker's trouble
+    finally:
+        http.close()
 
 
 def _public_policy(bucket: str) -> str:

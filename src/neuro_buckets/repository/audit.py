@@ -1,6 +1,6 @@
 """The rows of the audit log: added, read newest first, removed when they are old. Nothing here can change one."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import delete, insert, select
@@ -8,6 +8,7 @@ from sqlalchemy import delete, insert, select
 from neuro_buckets.repository.database import Database
 from neuro_buckets.repository.tables import audit
 
+_CHOSEN = ("asked_for", "address")
 MOST_REMOVED = 10_000
 """At once: a transaction of that size does not hold up others."""
 
@@ -30,6 +31,11 @@ class AuditEntry:
     id: int | None = None
     """Counts up; None before it is stored."""
 
+    def fitted(self) -> "AuditEntry":
+        """The entry, with what a caller chooses cut to what is kept of it."""
+        chosen = {name: getattr(self, name)[: getattr(audit.c[name].type, "length", None)] for name in _CHOSEN}
+        return replace(self, **chosen)
+
 
 class AuditRows:
     """Who did what, when, on what, from where, and how it ended."""
@@ -38,11 +44,9 @@ class AuditRows:
         self._database = database
 
     async def add(self, entry: AuditEntry) -> None:
-        """Write an entry down; it is on the disk when this returns."""
+        """Write down an entry that is `fitted`; it is on the disk when this returns."""
         values = asdict(entry)
         del values["id"]
-        for name in ("asked_for", "address"):  # which a caller chooses
-            values[name] = values[name][: getattr(audit.c[name].type, "length", None)]
         async with self._database.append() as connection:
             await connection.execute(insert(audit).values(values))
 

@@ -1,4 +1,7 @@
-"""The rows of persistent credentials, and which buckets they open. Callers' look-ups go through the owner."""
+"""The rows of persistent credentials, and which buckets they open. Callers' look-ups go through the owner.
+
+Signers are among them: they are not shown to callers, and settled like all others.
+"""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, replace
@@ -8,7 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, RowMapping, Select, case, delete, func, insert, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
-from neuro_buckets.errors import Conflict, NotFound
+from neuro_buckets.errors import Conflict, NotFound, RequestUnderWay
 from neuro_buckets.models import Bucket, PersistentCredentials, Role, RowState, now
 from neuro_buckets.repository.access import role_of
 from neuro_buckets.repository.buckets import PAGE_ROWS, bucket_of
@@ -17,6 +20,9 @@ from neuro_buckets.repository.tables import buckets, credentials, credentials_bu
 
 MOST_CREDENTIALS = 1000
 """Of one user: each is an identity at the provider, and taking a role away goes through all of them."""
+MOST_SIGNERS = 1000
+"""Of one user, for the same reasons. They end by themselves, so that only who signs for very many buckets at once gets there."""
+_SIGNS = credentials.c.signs_until.is_not(None)
 
 
 class CredentialsRows:
@@ -61,14 +67,15 @@ class CredentialsRows:
         """Add credentials in state `creating`, for buckets that are all active and that their owner has the role for.
 
         Raises:
-            Conflict: the owner has credentials of this name, or too many.
+            Conflict: the owner has credentials of this name, or too many; `RequestUnderWay` where the name is a signer's.
             NotFound: a bucket was deleted, or taken from the owner, meanwhile.
         """
         needed = int(Role.READER if new.read_only else Role.WRITER)
         active = select(func.count()).where(
             buckets.c.id.in_(bucket_ids), buckets.c.state == RowState.ACTIVE, role_of(new.owner) >= needed
         )
-        owned = select(func.count()).where(credentials.c.owner == new.owner)
+        owned = select(func.count()).where(credentials.c.owner == new.owner, ~_SIGNS)
+        signing = select(func.count()).where(credentials.c.owner == new.owner, _SIGNS)
         links = [
             {"credentials_id": new.id, "bucket_id": bucket_id, "position": position}
             for position, bucket_id in enumerate(bucket_ids)
@@ -77,7 +84,13 @@ class CredentialsRows:
             async with self._database.write() as connection:
                 if (await connection.execute(active)).scalar_one() != len(bucket_ids):
                     raise NotFound("one of the buckets is not yours any more; list yours with 'neuro blob lsbucket'")
-                if (await connection.execute(owned)).scalar_one() >= MOST_CREDENTIALS:
+                if new.signs_until is not None:
+                    if (await connection.execute(signing)).scalar_one() >= MOST_SIGNERS:
+                        raise Conflict(
+                            f"you have signed URLs for {MOST_SIGNERS} buckets that may hold still, which is as many as one user"
+                            " can have; end those of some with 'neuro blob revoke-urls', or wait until they have ended"
+                        )
+                elif (await connection.execute(owned)).scalar_one() >= MOST_CREDENTIALS:
                     raise Conflict(
                         f"you have {MOST_CREDENTIALS} persistent credentials, which is as many as one user can have;"
                         " remove some with 'neuro blob rmcredentials'"
@@ -85,6 +98,8 @@ class CredentialsRows:
                 await connection.execute(insert(credentials).values(asdict(new)))
                 await connection.execute(insert(credentials_buckets), links)
         except IntegrityError as error:
+            if new.signs_until is not None:
+                raise RequestUnderWay("what signs for this bucket is just being made, or ended; try again") from error
             raise Conflict(f"you have credentials named {new.name!r} already; choose another name") from error
 
     async def move(
@@ -103,6 +118,25 @@ class CredentialsRows:
         async with self._database.write() as connection:
             removed = await connection.execute(delete(credentials).where(_as_seen(seen)))
         return removed.rowcount == 1
+
+    async def signer(self, owner: str, name: str) -> PersistentCredentials | None:
+        """The owner's signer of this name, in any state."""
+        return await self._one(credentials.c.owner == owner, credentials.c.name == name, _SIGNS)
+
+    async def extend(self, seen: PersistentCredentials, signs_until: datetime) -> bool:
+        """Let an active signer sign for that long; False if somebody has moved or extended it since it was read."""
+        values = {
+            "signs_until": signs_until,
+            "lease_until": now(),
+        }  # the lease, so that nobody ends it as they have seen it
+        active = _as_seen(seen) & (credentials.c.state == RowState.ACTIVE)
+        async with self._database.write() as connection:
+            return (await connection.execute(update(credentials).where(active).values(values))).rowcount == 1
+
+    async def idle_signers(self) -> list[PersistentCredentials]:
+        """A page of active signers, of all owners, of whose URLs none holds any more."""
+        idle = (credentials.c.signs_until < now()) & (credentials.c.state == RowState.ACTIVE)
+        return await self._many(select(credentials).where(idle).limit(PAGE_ROWS))
 
     async def opening(self, bucket_id: str) -> list[PersistentCredentials]:
         """All credentials, in any state, that name this bucket."""
@@ -180,7 +214,7 @@ class CredentialsRows:
 
 
 def _visible_to(owner: str) -> ColumnElement[bool]:
-    return (credentials.c.owner == owner) & (credentials.c.state == RowState.ACTIVE)
+    return (credentials.c.owner == owner) & (credentials.c.state == RowState.ACTIVE) & ~_SIGNS
 
 
 def _as_seen(seen: PersistentCredentials) -> ColumnElement[bool]:

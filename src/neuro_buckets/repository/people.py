@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, RowMapping, delete, func, insert, or_, sel
 from sqlalchemy.exc import IntegrityError
 
 from neuro_buckets.errors import Conflict, NotFound
-from neuro_buckets.models import Project, Role, Share, User
+from neuro_buckets.models import Project, Role, RowState, Share, User
 from neuro_buckets.repository.access import check_project, project_there
 from neuro_buckets.repository.database import Database
 from neuro_buckets.repository.tables import (
@@ -51,18 +51,21 @@ class PeopleRows:
     async def remove_user(self, name: str, at: datetime) -> bool:
         """Remove a user with all roles and the user's project, and end all tokens; False where there is none.
 
-        Whoever gets the name next inherits nothing.
+        Whoever gets the name next inherits nothing: what signed URLs for them is marked as being deleted.
 
         Raises:
             Conflict: there are buckets or credentials of theirs, or buckets in their project.
         """
+        signers = (credentials.c.owner == name) & credentials.c.signs_until.is_not(None)
+        their_credentials = (credentials.c.owner == name) & credentials.c.signs_until.is_(None)
         their_buckets = (buckets.c.owner == name) | ((buckets.c.org_name == "") & (buckets.c.project_name == name))
         their_shares = (shares.c.user == name) | ((shares.c.org_name == "") & (shares.c.project_name == name))
         async with self._database.write() as connection:
-            for theirs, what in ((their_buckets, "buckets"), (credentials.c.owner == name, "persistent credentials")):
+            for theirs, what in ((their_buckets, "buckets"), (their_credentials, "persistent credentials")):
                 left = await connection.execute(select(func.count()).where(theirs))
                 if count := left.scalar_one():
                     raise Conflict(f"user {name!r} or their project has {count} {what}; remove them first")
+            await connection.execute(update(credentials).where(signers).values(state=RowState.DELETING, lease_until=at))
             await connection.execute(delete(shares).where(their_shares))
             await connection.execute(delete(idempotency_keys).where(idempotency_keys.c.user == name))
             ended = update(tokens).where(tokens.c.user == name, tokens.c.revoked_at.is_(None))

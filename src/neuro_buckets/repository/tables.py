@@ -72,10 +72,12 @@ credentials = Table(
     Column("state", String(16), nullable=False),
     Column("lease_until", UtcDateTime, nullable=False),
     Column("sealed_values", Text, nullable=True),
+    Column("signs_until", UtcDateTime, nullable=True),
 )
 Index("uq_credentials_name", credentials.c.owner, credentials.c.name, unique=True)
 Index("ix_credentials_owner", credentials.c.owner, credentials.c.created_at, credentials.c.id)
 Index("ix_credentials_state", credentials.c.state, credentials.c.lease_until)
+Index("ix_credentials_signs_until", credentials.c.signs_until)
 
 # Which buckets credentials open, in the order in which they were asked for.
 credentials_buckets = Table(

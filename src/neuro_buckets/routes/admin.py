@@ -15,6 +15,7 @@ from neuro_buckets.schemas import (
     TokenCreatedOut,
     TokenOut,
     UserIn,
+    UserName,
     UserOut,
 )
 
@@ -28,7 +29,7 @@ async def list_users(context: InContext, _admin: Admin) -> list[UserOut]:
 
 
 @router.put("/users/{name}")
-async def put_user(context: InContext, _admin: Admin, name: str, body: UserIn) -> UserOut:
+async def put_user(context: InContext, _admin: Admin, name: UserName, body: UserIn) -> UserOut:
     """Add a user, or say anew whether they may administer."""
     return UserOut.of(await context.people.put_user(name, is_admin=body.is_admin))
 
@@ -37,6 +38,7 @@ async def put_user(context: InContext, _admin: Admin, name: str, body: UserIn) -
 async def remove_user(context: InContext, _admin: Admin, name: str) -> None:
     """Remove a user who has no buckets; their tokens end now."""
     await context.people.remove_user(name)
+    await context.reconciler.narrow_overreaching(name)  # what signed URLs for them
 
 
 @router.get("/orgs")
@@ -65,7 +67,7 @@ async def list_org_roles(context: InContext, _admin: Admin, org: str) -> list[Sh
 
 
 @router.put("/orgs/{org}/users/{name}")
-async def put_org_role(context: InContext, _admin: Admin, org: str, name: str, body: ShareIn) -> ShareOut:
+async def put_org_role(context: InContext, _admin: Admin, org: str, name: UserName, body: ShareIn) -> ShareOut:
     """Give a user a role on all of an org."""
     share = Share(name, body.as_role(), org)
     await context.people.give_role(share)

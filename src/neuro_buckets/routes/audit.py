@@ -6,57 +6,27 @@ so that no secret is given out unseen. A request that was cut off by a crash is 
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from neuro_buckets.models import now
 from neuro_buckets.repository import RepositoryError
 from neuro_buckets.repository.audit import AuditEntry
 from neuro_buckets.routes.context import Admin, InContext
 from neuro_buckets.routes.errors import refusal
-from neuro_buckets.routes.middleware import caller_of, client_address, context_of
+from neuro_buckets.routes.middleware import HttpMiddleware, caller_of, client_address, context_of
+from neuro_buckets.schemas import AuditEntryOut, AuditQuery
 from neuro_buckets.services.audit import noting
 
 AUDIT_PATH = "/api/v1/admin/audit"
-MOST_ENTRIES = 1000
-NAME_CHARACTERS = 255
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _GIVE_SECRETS = frozenset({"list_credentials", "get_credentials"})
 """Routes that only read, and answer with secrets."""
 
 router = APIRouter(tags=["administration"])
-
-
-class AuditQuery(BaseModel):
-    """Which entries, and how many of them."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    limit: int = Field(default=100, ge=1, le=MOST_ENTRIES)
-    before: int | None = Field(default=None, ge=1, le=2**31 - 1)  # what the column of ids can hold
-    """The id of the last entry of the page before."""
-    user: str | None = None
-    resource_id: str | None = None
-
-
-class AuditEntryOut(BaseModel):
-    """One request, and how it ended."""
-
-    id: int
-    at: datetime
-    user: str
-    token_id: str
-    action: str
-    asked_for: str
-    resource_id: str
-    address: str
-    status: int
-    request_id: str
 
 
 @router.get(AUDIT_PATH)
@@ -68,17 +38,11 @@ async def read_audit(_admin: Admin, context: InContext, query: Annotated[AuditQu
     return [AuditEntryOut.model_validate(entry, from_attributes=True) for entry in page]
 
 
-class AuditMiddleware:
+class AuditMiddleware(HttpMiddleware):
     """Writes an entry down before the answer leaves. Where that fails, the answer is 503 instead."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         body: list[bytes] = []
         begun = refused = False
 
@@ -119,7 +83,7 @@ async def _write(scope: Scope, status: int, body: Sequence[bytes], noted: Sequen
         user=caller.user,
         token_id=caller.token_id,
         action=route.name,
-        asked_for=asked_for.encode("utf-8", "backslashreplace").decode()[:NAME_CHARACTERS],
+        asked_for=asked_for.encode("utf-8", "backslashreplace").decode(),
         resource_id=noted[-1] if noted else "",
         address=client_address(scope),
         status=status,

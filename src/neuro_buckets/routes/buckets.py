@@ -7,7 +7,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from neuro_buckets.models import NO_ORG, Role
 from neuro_buckets.routes.context import InContext, User
 from neuro_buckets.routes.idempotency import Operation
-from neuro_buckets.routes.listing import answer_list
+from neuro_buckets.routes.listing import AS_LINES, answer_list
 from neuro_buckets.schemas import (
     BucketChange,
     BucketCreate,
@@ -20,6 +20,7 @@ from neuro_buckets.schemas import (
     ShareOut,
     SignedUrlOut,
     SignUrl,
+    UserName,
     provider_as_known_to,
 )
 from neuro_buckets.services.buckets import Scope
@@ -32,7 +33,7 @@ InQuery = Annotated[ScopeQuery, Query()]
 UserAgent = Annotated[str, Header()]
 
 
-@router.get("", response_model=list[BucketOut])
+@router.get("", response_model=list[BucketOut], responses=AS_LINES)
 async def list_buckets(
     request: Request, context: InContext, user: User, query: InQuery, user_agent: UserAgent = ""
 ) -> Response:
@@ -114,7 +115,7 @@ async def list_shares(context: InContext, user: User, id_or_name: str, query: In
 
 @router.put("/{id_or_name}/shares/{with_user}")
 async def share_bucket(
-    context: InContext, user: User, id_or_name: str, with_user: str, query: InQuery, body: ShareIn
+    context: InContext, user: User, id_or_name: str, with_user: UserName, query: InQuery, body: ShareIn
 ) -> ShareOut:
     """Give a user a role on the bucket, instead of any that they were given on it before."""
     access = await context.buckets.get(user, id_or_name, scope_of(query))
@@ -151,7 +152,7 @@ async def sign_blob_url(context: InContext, user: User, id_or_name: str, query: 
     put = body.method == "PUT"
     access = await context.buckets.get(user, id_or_name, scope_of(query))
     bucket = access.require(Role.WRITER if put else Role.READER, "sign for writing to" if put else "sign for")
-    url = await context.credentials.sign_url(bucket, body.key, body.expires_in_sec, put=put)
+    url = await context.signing.sign_url(user, bucket, body.key, body.expires_in_sec, put=put)
     return SignedUrlOut(url=url)
 
 

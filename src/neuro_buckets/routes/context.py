@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
+from fastapi.security import HTTPBearer
 
 from neuro_buckets.auth import Tokens
 from neuro_buckets.config import ServiceConfig
@@ -23,6 +24,7 @@ from neuro_buckets.services.persistent import Persistent
 from neuro_buckets.services.publicity import Publicity
 from neuro_buckets.services.reconcile import Reconciler
 from neuro_buckets.services.shares import Shares
+from neuro_buckets.services.signing import Signing
 
 TOKEN_HINT = "send a token as 'Authorization: Bearer <token>' ('neuro token create' makes one)"  # noqa: S105 - a hint
 
@@ -39,6 +41,7 @@ class Context:
     credentials: Credentials
     imports: Imports
     persistent: Persistent
+    signing: Signing
     publicity: Publicity
     reconciler: Reconciler
     shares: Shares
@@ -57,7 +60,13 @@ def get_context(request: Request) -> Context:
 InContext = Annotated[Context, Depends(get_context)]
 
 
-async def get_caller(request: Request, context: InContext) -> Caller | None:
+_BEARER = HTTPBearer(auto_error=False, description=f"{TOKEN_HINT}.")
+"""For the OpenAPI document; what is wrong with a token is said below."""
+
+
+async def get_caller(
+    request: Request, context: InContext, _documented: Annotated[object, Depends(_BEARER)]
+) -> Caller | None:
     """Whose token was sent; None if none was.
 
     Raises:

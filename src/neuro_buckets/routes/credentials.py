@@ -6,7 +6,7 @@ from neuro_buckets.models import Role
 from neuro_buckets.routes.buckets import BUCKETS_PATH, UserAgent
 from neuro_buckets.routes.context import InContext, User
 from neuro_buckets.routes.idempotency import Operation
-from neuro_buckets.routes.listing import answer_list
+from neuro_buckets.routes.listing import AS_LINES, answer_list
 from neuro_buckets.schemas import (
     CredentialsCreate,
     CredentialsOut,
@@ -19,7 +19,7 @@ from neuro_buckets.services.persistent import OpenedCredentials
 router = APIRouter(prefix=f"{BUCKETS_PATH}/persistent_credentials", tags=["persistent credentials"])
 
 
-@router.get("", response_model=list[PersistentCredentialsOut])
+@router.get("", response_model=list[PersistentCredentialsOut], responses=AS_LINES)
 async def list_credentials(request: Request, context: InContext, user: User, user_agent: UserAgent = "") -> Response:
     """The caller's persistent credentials: a JSON array, or one a line for who accepts NDJSON."""
     return await answer_list(request, context.persistent.pages(user), lambda opened: _out(opened, user_agent))

@@ -8,12 +8,14 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from neuro_buckets import errors
 from neuro_buckets.repository import RepositoryError
 from neuro_buckets.schemas import ErrorOut
 
 RETRY_AFTER_SECONDS = 5
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 CODES: Mapping[type[errors.ServiceError], str] = {
     errors.InvalidRequest: "invalid_request",
@@ -72,7 +74,18 @@ async def _refuse_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     code = HTTPStatus(error.status_code).name.lower()
     message = f"{error.detail}: {request.method} {request.url.path}"
-    return error_response(error.status_code, code, message, error.headers)
+    headers = {"Allow": _allowed(request)} if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED else error.headers
+    return error_response(error.status_code, code, message, headers)
+
+
+def _allowed(request: Request) -> str:
+    """All methods of a path; the framework itself names those of the first of its routes only."""
+    found = [
+        method
+        for method in METHODS
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in request.app.routes)
+    ]
+    return ", ".join(["HEAD", *found] if "GET" in found else found)
 
 
 def _fault(fault: Mapping[str, Any]) -> str:

@@ -5,17 +5,20 @@ from collections.abc import Mapping
 from typing import Annotated, cast
 
 import structlog
-from fastapi import Depends, FastAPI, Request, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from fastapi import Depends, FastAPI, Header, Request, Response
+from starlette.types import Message, Receive, Scope, Send
 
 from neuro_buckets.errors import ServiceError
 from neuro_buckets.models import Caller
 from neuro_buckets.repository.idempotency import KeyedRequest
 from neuro_buckets.routes.context import InContext, User
-from neuro_buckets.routes.middleware import context_of
-from neuro_buckets.services.idempotency import Answer
+from neuro_buckets.routes.middleware import HttpMiddleware, context_of
+from neuro_buckets.services.idempotency import KEY, Answer
 
-HEADER = "Idempotency-Key"
+# Its form is the service's to check.
+IdempotencyKey = Annotated[
+    str | None, Header(alias="Idempotency-Key", json_schema_extra={"pattern": f"^{KEY.pattern}$"})
+]
 REPLAYED_HEADERS: Mapping[str, str] = {"Idempotency-Replayed": "true"}
 
 log = structlog.get_logger(__name__)
@@ -27,13 +30,12 @@ class _AnsweredBefore(Exception):
         self.answer = answer
 
 
-async def begin(request: Request, context: InContext, caller: User) -> str | None:
+async def begin(request: Request, context: InContext, caller: User, key: IdempotencyKey = None) -> str | None:
     """The id of the operation that this request is, the same for every try of it; None for a request without a key.
 
     Raises:
         ServiceError: the key cannot be used for this request, or not yet.
     """
-    key = request.headers.get(HEADER)
     if key is None:
         return None
     begun = await context.idempotency.begin(caller.user, key, _hash(request, caller, await request.body()))
@@ -46,17 +48,11 @@ async def begin(request: Request, context: InContext, caller: User) -> str | Non
 Operation = Annotated[str | None, Depends(begin)]
 
 
-class IdempotencyMiddleware:
+class IdempotencyMiddleware(HttpMiddleware):
     """Keeps the answers of requests that came with a key. They are short, so they are whole before the first byte leaves."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         held_back: list[Message] = []
 
         async def send_kept(message: Message) -> None:

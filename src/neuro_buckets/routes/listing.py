@@ -5,7 +5,7 @@ a line that says so, and an array without its end: the connection is cut, and no
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fastapi import Request
 from fastapi.responses import StreamingResponse
@@ -16,6 +16,8 @@ from neuro_buckets.routes.errors import CODES
 from neuro_buckets.schemas import ErrorOut
 
 NDJSON = "application/x-ndjson"
+AS_LINES: dict[int | str, dict[str, Any]] = {200: {"content": {NDJSON: {}}}}
+"""What else a list may be answered as, for the OpenAPI document."""
 
 T = TypeVar("T")
 

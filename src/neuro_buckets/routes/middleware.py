@@ -52,17 +52,45 @@ def client_address(scope: Scope) -> str:
     return str(client[0]) if client else ""
 
 
-class RequestMiddleware:
-    """Gives a request its id, answers 500 where it fails unforeseen, and logs how it ended: no header, no path, no query."""
+class HttpMiddleware:
+    """Middleware for requests alone: what else a server tells an application goes by."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve what came, if it is a request."""
+        await (self.serve if scope["type"] == "http" else self._app)(scope, receive, send)
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http":
+        raise NotImplementedError
+
+
+class HeadMiddleware(HttpMiddleware):
+    """Answers HEAD as GET is answered, without the body; it comes first, so what is inside sees, and logs, a GET."""
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["method"] != "HEAD":
             await self._app(scope, receive, send)
             return
+
+        async def send_head(message: Message) -> None:
+            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+        await self._app({**scope, "method": "GET"}, receive, send_head)
+
+
+class _Unsent(Exception):
+    """The server does not take an answer."""
+
+
+class RequestMiddleware(HttpMiddleware):
+    """Gives a request its id, answers 500 where it fails unforeseen, and logs how it ended: no header, no path, no query."""
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
         given = Headers(scope=scope).get("x-request-id", "")
         request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
@@ -76,11 +104,18 @@ class RequestMiddleware:
                 headers = MutableHeaders(scope=message)
                 headers["X-Service-Version"] = SERVICE_VERSION
                 headers["X-Request-ID"] = request_id
-            await send(message)
+            try:
+                await send(message)
+            except Exception as error:  # of the server: it has closed the connection, for what came on it next
+                raise _Unsent(repr(error)) from error
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 await self._app(scope, receive, send_marked)
+            except _Unsent as error:
+                log.warning(
+                    "an answer could not be sent", method=scope["method"], route=route_of(scope), reason=str(error)
+                )
             except Exception:
                 log.exception("unexpected error", method=scope["method"], route=route_of(scope))
                 if status is not None:  # too late for an answer: the server cuts the connection
@@ -101,20 +136,14 @@ class RequestMiddleware:
                 )
 
 
-class RateLimitMiddleware:
+class RateLimitMiddleware(HttpMiddleware):
     """Refuses who asks too often: each token for itself, and each address for what comes from it without a token of ours.
 
     It comes before everything that costs something. Whether a token was revoked is not known here, and need not be.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         seconds = context_of(scope).limits.take(self._who(scope))
         if not seconds:
             await self._app(scope, receive, send)
@@ -131,18 +160,19 @@ class RateLimitMiddleware:
         return f"address {client_address(scope)}" if token_id is None else f"token {token_id}"
 
 
-class BodyLimitMiddleware:
-    """Refuses a body that is longer than any request needs, before it is read, or while it is."""
+class BodyLimitMiddleware(HttpMiddleware):
+    """Refuses a body that is longer than any request needs, before it is read, or while it is; and one of which it is in doubt."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
+        headers = Headers(scope=scope)
+        if (
+            "transfer-encoding" in headers and "content-length" in headers
+        ):  # RFC 9112, 6.1: a server before us may have read the other
+            response = error_response(HTTPStatus.BAD_REQUEST, "invalid_request", _TWO_LENGTHS, {"Connection": "close"})
+            await response(scope, receive, send)
             return
-        declared = Headers(scope=scope).get("content-length", "")
+        declared = headers.get("content-length", "")
         # A number of thousands of digits is one that int() refuses.
         if declared.isdecimal() and (len(declared) > 9 or int(declared) > BODY_MAX_BYTES):
             response = error_response(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", _TOO_LARGE)
@@ -161,4 +191,5 @@ class BodyLimitMiddleware:
         await self._app(scope, receive_counted, send)
 
 
+_TWO_LENGTHS = "the length of the body is given twice: send Content-Length or Transfer-Encoding"
 _TOO_LARGE = f"the body is longer than {BODY_MAX_BYTES} bytes"

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from typing import Any
 
 import structlog
 from fastapi import APIRouter, Request, Response
@@ -19,12 +20,14 @@ from neuro_buckets.schemas import ClusterOut, ConfigOut, HealthOut, ProjectOut
 HEALTH_PATH = "/api/v1/health"
 LIVE_PATH = "/api/v1/live"
 CHECK_SECONDS = 5.0
+AS_TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
+"""The one answer of a route that is text; its refusals are JSON like all others, which a `response_class` of text would deny."""
 
 log = structlog.get_logger(__name__)
 router = APIRouter(tags=["service"])
 
 
-@router.get("/api/v1/config", response_model_exclude_none=True)
+@router.get("/api/v1/config", response_model_exclude_none=True, openapi_extra={"security": [{}]})
 async def get_config(request: Request, context: InContext, caller: MaybeCaller) -> ConfigOut:
     """What a client needs to know to begin; who sends a valid token also learns the cluster."""
     config = context.config
@@ -59,23 +62,23 @@ async def get_health(context: InContext, response: Response) -> HealthOut:
     )
 
 
-@router.get(LIVE_PATH, response_class=PlainTextResponse)
-async def get_live() -> str:
+@router.get(LIVE_PATH, response_class=Response, responses=AS_TEXT)
+async def get_live() -> Response:
     """Whether the process serves at all; what it needs is not asked, so that a restart is never the answer to an outage."""
-    return "ok"
+    return PlainTextResponse("ok")
 
 
-@router.get("/ping", response_class=PlainTextResponse)
-@router.get("/api/v1/ping", response_class=PlainTextResponse)
-async def ping() -> str:
+@router.get("/ping", response_class=Response, responses=AS_TEXT)
+@router.get("/api/v1/ping", response_class=Response, responses=AS_TEXT)
+async def ping() -> Response:
     """Whether anybody is there."""
-    return "Pong"
+    return PlainTextResponse("Pong")
 
 
-@router.get("/api/v1/secured-ping", response_class=PlainTextResponse)
-async def secured_ping(_user: User) -> str:
+@router.get("/api/v1/secured-ping", response_class=Response, responses=AS_TEXT)
+async def secured_ping(_user: User) -> Response:
     """Whether the token is good."""
-    return "Secured Pong"
+    return PlainTextResponse("Secured Pong")
 
 
 def _cluster(config: ServiceConfig, base: str, projects: list[ProjectOut]) -> ClusterOut:

@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from neuro_buckets.routes.buckets import BUCKETS_PATH, InQuery, scope_of
 from neuro_buckets.routes.context import InContext, User
-from neuro_buckets.schemas import ShareIn, ShareOut
+from neuro_buckets.schemas import ShareIn, ShareOut, UserName
 
 router = APIRouter(prefix=f"{BUCKETS_PATH}/project/shares", tags=["shares"])
 
@@ -16,7 +16,7 @@ async def list_project_shares(context: InContext, user: User, query: InQuery) ->
 
 
 @router.put("/{with_user}")
-async def share_project(context: InContext, user: User, with_user: str, query: InQuery, body: ShareIn) -> ShareOut:
+async def share_project(context: InContext, user: User, with_user: UserName, query: InQuery, body: ShareIn) -> ShareOut:
     """Give a user a role on all of the project."""
     return ShareOut.of(await context.shares.share_project(user, scope_of(query), with_user, body.as_role()))
 

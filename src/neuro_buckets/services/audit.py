@@ -45,6 +45,7 @@ class AuditLog:
         Raises:
             RepositoryError: it could not be kept in the database; it is in the log.
         """
+        entry = entry.fitted()  # the log has no more of a long name than the database
         values = asdict(entry)
         for known in ("id", "at", "request_id"):  # the log has them already, or never
             del values[known]

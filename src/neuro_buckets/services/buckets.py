@@ -5,7 +5,7 @@ either goes on even if the caller leaves; what a crash interrupts, `reconcile` s
 """
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -33,7 +33,7 @@ from neuro_buckets.models import (
 from neuro_buckets.providers.base import BucketProvider
 from neuro_buckets.repository import Repository
 from neuro_buckets.services.audit import concerns
-from neuro_buckets.services.failpoints import failpoint
+from neuro_buckets.services.failpoints import step
 from neuro_buckets.services.reconcile import LEASE, Reconciler
 from neuro_buckets.services.running import Running
 
@@ -203,19 +203,15 @@ class Buckets:
             lease_until=begun + LEASE,
         )
         await self._reserve(bucket)
-        failpoint("create.after_reserve")
         try:
-            await self._provider.create_bucket(bucket.provider_name)
+            await step("create.provision", self._provider.create_bucket(bucket.provider_name))
         except ServiceError:
             await self._undo(bucket)
             raise
-        failpoint("create.after_provision")
-        active = await self._rows.move(bucket, RowState.ACTIVE, now())
+        active = await step("create.confirm", self._rows.move(bucket, RowState.ACTIVE, now()))
         if active is None:
             # It took longer than the lease: it was undone, or another try of the same request has made it.
-            there = await self._rows.current(bucket.id)
-            if there is None or there.created_at == bucket.created_at:
-                await self._provider.delete_bucket(bucket.provider_name)
+            await self._give_up(bucket)
             raise ProviderUnavailable("the storage took too long to make the bucket; try again")
         log.info("bucket created", bucket=bucket.id)
         return active
@@ -224,7 +220,7 @@ class Buckets:
         """Reserve the row; what an outage left under its name, or its id, is settled first."""
         while True:
             try:
-                await self._rows.add(bucket)
+                await step("create.reserve", self._rows.add(bucket))
             except Conflict:
                 abandoned = await self._rows.in_the_way(bucket, lease_ended_by=now())
                 if abandoned is None:
@@ -232,6 +228,15 @@ class Buckets:
                 await self._reconciler.settle(abandoned)
             else:
                 return
+
+    async def _give_up(self, bucket: Bucket) -> None:
+        """Undo a creation that was undone before the provider was done: under a row, so that a crash or an outage leaves no orphan."""
+        there = await self._rows.current(bucket.id)
+        if there is None:
+            there = replace(bucket, name=None, state=RowState.DELETING, lease_until=now())
+            await step("create.give_up", self._rows.add(there))
+        if there.created_at == bucket.created_at:
+            await self._undo(there)
 
     async def _undo(self, bucket: Bucket) -> None:
         """Give up a creation: by the same way as after a crash, but now."""
@@ -241,21 +246,19 @@ class Buckets:
             log.warning("bucket left unsettled", bucket=bucket.id, state=bucket.state, reason=str(error))
 
     async def _delete(self, bucket: Bucket) -> None:
-        marked = await self._rows.move(bucket, RowState.DELETING, now() + LEASE)
+        marked = await step("delete.mark", self._rows.move(bucket, RowState.DELETING, now() + LEASE))
         if marked is None:
             raise NotFound(f"bucket {bucket.name or bucket.id!r} is being deleted already")
-        failpoint("delete.after_mark")
         try:
             if not bucket.imported:
-                await self._provider.delete_bucket(bucket.provider_name)
+                await step("delete.provider", self._provider.delete_bucket(bucket.provider_name))
         except BucketNotEmpty as error:
-            await self._rows.move(marked, RowState.ACTIVE, now())
+            await step("delete.keep", self._rows.move(marked, RowState.ACTIVE, now()))
             raise BucketNotEmpty(f"bucket {bucket.name or bucket.id!r} is not empty; delete its blobs first") from error
         except ServiceError:
             # Whether it was deleted is not known. Trying again is safe either way, and must find the bucket.
-            await self._rows.move(marked, RowState.ACTIVE, now())
+            await step("delete.release", self._rows.move(marked, RowState.ACTIVE, now()))
             raise
-        failpoint("delete.after_provider")
         try:
             await self._reconciler.finish_deletion(marked)
         except ServiceError as error:  # the bucket is gone; what is left open nothing, and is tidied up later

@@ -11,6 +11,7 @@ class CountedProvider:
 
     def __init__(self, provider: BucketProvider, metrics: Metrics) -> None:
         self.kind = provider.kind
+        self.signs_as_principals = provider.signs_as_principals
         self._provider = provider
         self._count = metrics.provider_call
 
@@ -49,10 +50,18 @@ class CountedProvider:
         with self._count("set_public_access"):
             await self._provider.set_public_access(bucket, public)
 
-    async def sign_url(self, bucket: str, key: str, expires_in_seconds: int, *, put: bool = False) -> str:
-        """A URL with which anyone can GET this one blob until it expires."""
+    async def sign_url(
+        self,
+        bucket: str,
+        key: str,
+        expires_in_seconds: int,
+        *,
+        put: bool = False,
+        signer: Mapping[str, str] | None = None,
+    ) -> str:
+        """A URL with which anyone can GET or PUT this one blob until it expires."""
         with self._count("sign_url"):
-            return await self._provider.sign_url(bucket, key, expires_in_seconds, put=put)
+            return await self._provider.sign_url(bucket, key, expires_in_seconds, put=put, signer=signer)
 
     async def check(self) -> None:
         """Ask the provider for something harmless."""

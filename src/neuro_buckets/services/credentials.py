@@ -1,4 +1,4 @@
-"""Handing out access to one bucket: temporary credentials and signed URLs, made for exactly that bucket."""
+"""Handing out access to one bucket: temporary credentials, made for exactly that bucket."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -47,28 +47,16 @@ class Credentials:
                     f"bucket {bucket.name or bucket.id!r} was imported with credentials that go further than reading,"
                     " so its readers are not given them; ask for a signed URL, or to be made its writer"
                 )
-            return BucketCredentials(bucket, bucket.read_only, self._external(bucket).values)
+            return BucketCredentials(bucket, bucket.read_only, self.external(bucket).values)
         grants = grants_for([bucket], read_only=read_only)
         issued = await self._provider.issue_credentials(grants, self._lifetime_seconds)
         return BucketCredentials(bucket, read_only, {**issued.values, "bucket_name": bucket.provider_name})
 
-    async def sign_url(self, bucket: Bucket, key: str, expires_in_seconds: int, *, put: bool) -> str:
-        """A URL with which anyone can GET this one blob, or with `put` PUT it, until it expires.
+    def external(self, bucket: Bucket) -> ExternalBucket:
+        """An import, with what opens it.
 
         Raises:
-            Forbidden: to PUT into an import whose credentials only read.
-            InvalidRequest: a key that the provider would rewrite.
-            ProviderUnavailable: the provider does not answer.
+            SecretsUnavailable: the key that sealed it is not here.
         """
-        if bucket.imported:
-            if put and bucket.read_only:
-                raise Forbidden(
-                    f"bucket {bucket.name or bucket.id!r} was imported with credentials that only read;"
-                    " import it again with some that write"
-                )
-            return self._external(bucket).sign_url(key, expires_in_seconds, put=put)
-        return await self._provider.sign_url(bucket.provider_name, key, expires_in_seconds, put=put)
-
-    def _external(self, bucket: Bucket) -> ExternalBucket:
         assert bucket.sealed_credentials is not None, "an import keeps what opens it"
         return ExternalBucket(bucket.provider, json.loads(self._vault.open(bucket.sealed_credentials, bucket.id)))

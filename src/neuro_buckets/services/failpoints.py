@@ -1,12 +1,26 @@
-"""Named places where a test lets the process die, to see what a crash just there leaves behind."""
+"""Named steps of a change, each of them a call of the provider or a commit: a test lets the process die right before or after one."""
 
 import os
+import signal
+from collections.abc import Awaitable
+from typing import TypeVar
 
 VARIABLE = "NEURO_FAILPOINT"
-EXIT_CODE = 86
+
+T = TypeVar("T")
 
 
-def failpoint(name: str) -> None:
-    """Die here, as if killed, if the environment names this point."""
-    if os.environ.get(VARIABLE) == name:
-        os._exit(EXIT_CODE)
+async def step(name: str, work: Awaitable[T]) -> T:
+    """Do `work`, which is one call of the provider or one commit; if it fails, there is no `after`.
+
+    The environment may name `NAME.before` or `NAME.after`: there the process is killed, with SIGKILL.
+    """
+    _die_at(f"{name}.before")
+    done = await work
+    _die_at(f"{name}.after")
+    return done
+
+
+def _die_at(failpoint: str) -> None:
+    if os.environ.get(VARIABLE) == failpoint:
+        os.kill(os.getpid(), signal.SIGKILL)

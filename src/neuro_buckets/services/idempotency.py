@@ -17,12 +17,12 @@ from neuro_buckets.errors import InvalidRequest, KeyReused, RequestUnderWay
 from neuro_buckets.models import now
 from neuro_buckets.repository import Repository
 from neuro_buckets.repository.idempotency import KeyedRequest
-from neuro_buckets.services.failpoints import failpoint
+from neuro_buckets.services.failpoints import step
 from neuro_buckets.services.reconcile import LEASE
 from neuro_buckets.vault import Vault
 
 KEPT = timedelta(hours=24)
-_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 log = structlog.get_logger(__name__)
 
@@ -50,11 +50,11 @@ class Idempotency:
             KeyReused: it was another request.
             RequestUnderWay: it is not answered yet.
         """
-        if not _KEY.fullmatch(key):
+        if not KEY.fullmatch(key):
             raise InvalidRequest("Idempotency-Key: use 1 to 255 visible ASCII characters, like a UUID")
         begun = now()
         new = KeyedRequest(user, key, request_hash, str(uuid.uuid4()), begun, begun + LEASE)
-        there = await self._rows.reserve(new)
+        there = await step("idempotency.reserve", self._rows.reserve(new))
         if there is not None and there.created_at <= begun - KEPT:
             await self.forget_old()
             there = await self._rows.reserve(new)
@@ -80,9 +80,8 @@ class Idempotency:
         elif answer.status >= 400:
             await self._rows.remove(held)
         else:
-            failpoint("idempotency.before_answer")
             text = json.dumps({"status": answer.status, "body": answer.body})
-            await self._rows.answer(held, self._vault.seal(text, held.operation))
+            await step("idempotency.answer", self._rows.answer(held, self._vault.seal(text, held.operation)))
 
     async def cut_off(self, held: KeyedRequest) -> None:
         """Let the same request be tried again at once."""

@@ -14,6 +14,7 @@ from neuro_buckets.providers.external import EndpointGuard, ExternalBucket
 from neuro_buckets.repository import Repository
 from neuro_buckets.services.audit import concerns
 from neuro_buckets.services.buckets import Buckets, Scope
+from neuro_buckets.services.failpoints import step
 from neuro_buckets.services.running import Running
 from neuro_buckets.vault import Vault
 
@@ -72,7 +73,7 @@ class Imports:
         if operation is not None and (made := await self._rows.by_id(caller.user, bucket_id)):
             return made[0]
         external = ExternalBucket.parse(provider, provider_bucket_name, credentials)
-        writable = await self._running.to_the_end(self._probe(caller.user, external))
+        writable = await self._running.to_the_end(step("import.probe", self._probe(caller.user, external)))
         begun = now()
         bucket = Bucket(
             id=bucket_id,
@@ -89,7 +90,7 @@ class Imports:
             read_only=not writable,
             sealed_credentials=self._vault.seal(json.dumps(dict(external.values)), bucket_id),
         )
-        await self._rows.add(bucket)
+        await step("import.add", self._rows.add(bucket))
         log.info("bucket imported", bucket=bucket_id, provider=provider, read_only=bucket.read_only)
         return bucket
 

@@ -6,6 +6,7 @@ Making them *reserves* a row, *provisions* the identity, then *confirms*; ending
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import structlog
 
@@ -26,7 +27,7 @@ from neuro_buckets.providers.base import BucketProvider
 from neuro_buckets.repository import Repository
 from neuro_buckets.services.audit import concerns
 from neuro_buckets.services.credentials import grants_for
-from neuro_buckets.services.failpoints import failpoint
+from neuro_buckets.services.failpoints import step
 from neuro_buckets.services.reconcile import LEASE, Reconciler
 from neuro_buckets.services.running import Running
 from neuro_buckets.vault import Vault
@@ -123,10 +124,48 @@ class Persistent:
         """
         found = await self._found(caller, id_or_name)
         caller.check_changes()
-        await self._running.to_the_end(self._delete(found))
+        await self.end(found, f"credentials {found.name or found.id!r}")
+
+    async def end(self, found: PersistentCredentials, what: str) -> None:
+        """End credentials, in any state; nothing of them works when this returns, or within a second. `what` they are, for a message.
+
+        Raises:
+            ProviderUnavailable: it will be tried again until they have ended.
+        """
+        await self._running.to_the_end(self._end(found, what))
+
+    async def make_signer(
+        self, user: str, name: str, bucket: Bucket, signs_until: datetime, *, read_only: bool
+    ) -> PersistentCredentials:
+        """Make what signs for a user in one bucket. It goes on to its end even if the caller is cancelled.
+
+        Raises:
+            RequestUnderWay: there is a signer of that name.
+            Conflict: the user has as many signers as one may have.
+            NotFound: the bucket was deleted, or taken from the user, meanwhile.
+            ProviderUnavailable: nothing was made; try again.
+        """
+        made = self._create(new_credentials_id(), user, name, [bucket], read_only, signs_until)
+        return (await self._running.to_the_end(made)).credentials
+
+    def values_of(self, one: PersistentCredentials) -> Mapping[str, str]:
+        """What the provider issued for active credentials.
+
+        Raises:
+            SecretsUnavailable: the key that sealed it is not here.
+        """
+        assert one.sealed_values is not None, "active credentials have values"
+        values: Mapping[str, str] = json.loads(self._vault.open(one.sealed_values, one.id))
+        return values
 
     async def _create(
-        self, id_: str, user: str, name: str | None, buckets: Sequence[Bucket], read_only: bool
+        self,
+        id_: str,
+        user: str,
+        name: str | None,
+        buckets: Sequence[Bucket],
+        read_only: bool,
+        signs_until: datetime | None = None,
     ) -> OpenedCredentials:
         begun = now()
         reserved = PersistentCredentials(
@@ -138,23 +177,22 @@ class Persistent:
             created_at=begun,
             state=RowState.CREATING,
             lease_until=begun + LEASE,
+            signs_until=signs_until,
         )
         await self._reserve(reserved, [bucket.id for bucket in buckets])
-        failpoint("credentials.create.after_reserve")
         try:
             grants = grants_for(buckets, read_only=read_only)
-            values = await self._provider.create_principal(reserved.principal, grants)
+            making = self._provider.create_principal(reserved.principal, grants)
+            values = await step("credentials.create.provision", making)
         except ServiceError:
             await self._undo(reserved)
             raise
-        failpoint("credentials.create.after_provision")
         sealed = self._vault.seal(json.dumps(dict(values)), id_)
-        active = await self._rows.move(reserved, RowState.ACTIVE, now(), sealed_values=sealed)
+        confirming = self._rows.move(reserved, RowState.ACTIVE, now(), sealed_values=sealed)
+        active = await step("credentials.create.confirm", confirming)
         if active is None:
             # A bucket was deleted or taken away, or it took longer than the lease: it was undone, or another try has made it.
-            there = await self._rows.current(id_)
-            if there is None or there.created_at == begun:
-                await self._provider.delete_principal(reserved.principal)
+            await self._give_up(reserved)
             raise ProviderUnavailable("the credentials were given up while they were being made; try again")
         log.info("credentials created", credentials=id_, read_only=read_only, buckets=[bucket.id for bucket in buckets])
         return OpenedCredentials(active, buckets, values)
@@ -163,7 +201,7 @@ class Persistent:
         """Reserve the row; what an outage left under its name, or its id, is settled first."""
         while True:
             try:
-                await self._rows.reserve(new, bucket_ids)
+                await step("credentials.create.reserve", self._rows.reserve(new, bucket_ids))
             except Conflict:
                 abandoned = await self._rows.in_the_way(new, lease_ended_by=now())
                 if abandoned is None:
@@ -172,15 +210,23 @@ class Persistent:
             else:
                 return
 
-    async def _delete(self, found: PersistentCredentials) -> None:
+    async def _end(self, found: PersistentCredentials, what: str) -> None:
         seen: PersistentCredentials | None = found
         try:
             while seen is not None and not await self._reconciler.settle_credentials(seen):
-                seen = await self._rows.get(found.owner, id_=found.id)  # they were narrowed just now
+                seen = await self._rows.current(found.id)  # somebody has narrowed them just now, or is ending them
         except ServiceError as error:
             raise ProviderUnavailable(
-                f"the storage does not answer now: credentials {found.name or found.id!r} end as soon as it does ({error})"
+                f"the storage does not answer now: {what} end as soon as it does ({error})"
             ) from error
+
+    async def _give_up(self, reserved: PersistentCredentials) -> None:
+        """End what the provider has made although its row was taken from us; not what another try of the same request has made."""
+        there = await self._rows.current(reserved.id)
+        if there is None:
+            await step("credentials.create.give_up", self._provider.delete_principal(reserved.principal))
+        elif there.created_at == reserved.created_at:
+            await self._undo(there)
 
     async def _undo(self, reserved: PersistentCredentials) -> None:
         try:
@@ -203,12 +249,7 @@ class Persistent:
 
     async def _open(self, page: Sequence[PersistentCredentials]) -> list[OpenedCredentials]:
         buckets = await self._rows.buckets_of(page)
-        return [OpenedCredentials(one, buckets[one.id], self._values(one)) for one in page]
-
-    def _values(self, one: PersistentCredentials) -> Mapping[str, str]:
-        assert one.sealed_values is not None, "active credentials have values"
-        values: Mapping[str, str] = json.loads(self._vault.open(one.sealed_values, one.id))
-        return values
+        return [OpenedCredentials(one, buckets[one.id], self.values_of(one)) for one in page]
 
 
 def _within(caller: Caller, one: PersistentCredentials) -> bool:

@@ -6,7 +6,7 @@ from neuro_buckets.errors import Conflict, InvalidRequest, NotFound, ProviderUna
 from neuro_buckets.models import Bucket, RowState, now
 from neuro_buckets.providers.base import BucketProvider
 from neuro_buckets.repository import Repository
-from neuro_buckets.services.failpoints import failpoint
+from neuro_buckets.services.failpoints import step
 from neuro_buckets.services.reconcile import LEASE, Reconciler
 from neuro_buckets.services.running import Running
 
@@ -45,17 +45,16 @@ class Publicity:
         if bucket.public_lease_until is not None and bucket.public_lease_until > now():
             raise Conflict(f"it is being changed who may read bucket {name!r}; try again in a moment")
         # The value in the row is what a crash ends with: private.
-        marked = await self._rows.change_public(bucket, public=False, lease_until=now() + LEASE)
+        marking = self._rows.change_public(bucket, public=False, lease_until=now() + LEASE)
+        marked = await step("public.mark", marking)
         if marked is None:
             raise Conflict(f"bucket {name!r} was changed by somebody else just now; try again")
-        failpoint("public.after_mark")
         try:
-            await self._provider.set_public_access(bucket.provider_name, public)
+            await step("public.provider", self._provider.set_public_access(bucket.provider_name, public))
         except ServiceError:
             await self._make_private(bucket.id)
             raise
-        failpoint("public.after_provider")
-        changed = await self._rows.change_public(marked, public=public, lease_until=None)
+        changed = await step("public.confirm", self._rows.change_public(marked, public=public, lease_until=None))
         if changed is None:  # it took longer than the lease: somebody else has told the provider, before or after us
             if not await self._make_private(bucket.id):
                 raise NotFound(f"bucket {name!r} was deleted meanwhile")

@@ -13,7 +13,7 @@ from neuro_buckets.models import Bucket, PersistentCredentials, RowState, now
 from neuro_buckets.providers.base import BucketProvider
 from neuro_buckets.repository import Repository
 from neuro_buckets.services.credentials import grants_for
-from neuro_buckets.services.failpoints import failpoint
+from neuro_buckets.services.failpoints import step
 
 LEASE = timedelta(seconds=60)
 INTERVAL_SECONDS = 60.0
@@ -33,7 +33,7 @@ class Reconciler:
         """How many rounds were done since the start."""
 
     async def run_once(self, *, ignore_leases: bool = False) -> None:
-        """Settle everything whose lease has ended. What cannot be settled now is logged and left.
+        """Settle everything whose lease has ended, and end signers of whose URLs none holds. What cannot be settled now is left.
 
         Args:
             ignore_leases: only where no other process can be at work, as at the start on SQLite.
@@ -46,6 +46,8 @@ class Reconciler:
         for bucket in await self._buckets.public_in_doubt(lease_ended_by=ended_by):
             await _try("public access", bucket.id, self.settle_public(bucket))
         await self.narrow_overreaching()
+        for signer in await self._credentials.idle_signers():
+            await _try("signer", signer.id, self.settle_credentials(signer))
         self.rounds += 1
 
     async def run_in_turn(self, *, ignore_leases: bool = False) -> None:
@@ -68,20 +70,21 @@ class Reconciler:
         Raises:
             ProviderUnavailable: the provider does not answer; the bucket stays as it is.
         """
-        claimed = await self._buckets.move(bucket, bucket.state, now() + LEASE)
+        claimed = await step("settle.claim", self._buckets.move(bucket, bucket.state, now() + LEASE))
         if claimed is None:
             return
         try:
             if not claimed.imported:
-                await self._provider.delete_bucket(claimed.provider_name)
+                await step("settle.provider", self._provider.delete_bucket(claimed.provider_name))
             await self.finish_deletion(claimed)
         except BucketNotEmpty:
             if claimed.state is not RowState.DELETING:  # nobody was ever given access: look at it, keep it
                 raise
-            await self._buckets.move(claimed, RowState.ACTIVE, now())
+            await step("settle.keep", self._buckets.move(claimed, RowState.ACTIVE, now()))
             log.info("bucket kept, it holds blobs", bucket=bucket.id)
         except ServiceError:
-            await self._buckets.move(claimed, claimed.state, now())  # so that the next round need not wait
+            # So that the next round need not wait.
+            await step("settle.release", self._buckets.move(claimed, claimed.state, now()))
             raise
 
     async def finish_deletion(self, bucket: Bucket) -> None:
@@ -93,8 +96,7 @@ class Reconciler:
         while found := await self._credentials.opening(bucket.id):
             for credentials in found:
                 await self._narrow(credentials, bucket)
-        failpoint("delete.after_narrowing")
-        await self._buckets.remove(bucket)
+        await step("delete.remove", self._buckets.remove(bucket))
         log.info("bucket gone", bucket=bucket.id, was=bucket.state)
 
     async def settle_credentials(self, credentials: PersistentCredentials) -> bool:
@@ -103,17 +105,16 @@ class Reconciler:
         Raises:
             ProviderUnavailable: the provider does not answer; they stay to be tried again.
         """
-        claimed = await self._credentials.move(credentials, RowState.DELETING, now() + LEASE)
+        marking = self._credentials.move(credentials, RowState.DELETING, now() + LEASE)
+        claimed = await step("credentials.remove.mark", marking)
         if claimed is None:
             return False
-        failpoint("credentials.remove.after_mark")
         try:
-            await self._provider.delete_principal(claimed.principal)
+            await step("credentials.remove.provider", self._provider.delete_principal(claimed.principal))
         except ServiceError:
-            await self._credentials.move(claimed, claimed.state, now())
+            await step("credentials.remove.release", self._credentials.move(claimed, claimed.state, now()))
             raise
-        failpoint("credentials.remove.after_provider")
-        await self._credentials.remove(claimed)
+        await step("credentials.remove.row", self._credentials.remove(claimed))
         log.info("credentials gone", credentials=credentials.id, was=credentials.state)
         return True
 
@@ -129,15 +130,17 @@ class Reconciler:
         Raises:
             ProviderUnavailable: the provider does not answer; it stays in doubt.
         """
-        claimed = await self._buckets.change_public(bucket, public=False, lease_until=now() + LEASE)
+        claiming = self._buckets.change_public(bucket, public=False, lease_until=now() + LEASE)
+        claimed = await step("private.claim", claiming)
         if claimed is None:
             return False
         try:
-            await self._provider.set_public_access(claimed.provider_name, False)
+            await step("private.provider", self._provider.set_public_access(claimed.provider_name, False))
         except ServiceError:
-            await self._buckets.change_public(claimed, public=False, lease_until=now())
+            releasing = self._buckets.change_public(claimed, public=False, lease_until=now())
+            await step("private.release", releasing)
             raise
-        await self._buckets.change_public(claimed, public=False, lease_until=None)
+        await step("private.confirm", self._buckets.change_public(claimed, public=False, lease_until=None))
         log.info("bucket made private", bucket=bucket.id)
         return True
 
@@ -152,11 +155,25 @@ class Reconciler:
             left = [bucket for bucket in opened if bucket.id != gone.id]
             if left and seen.state is RowState.ACTIVE:
                 with suppress(NotFound):  # it ends just now, or has been lost: either way it opens nothing
-                    await self._provider.grant(seen.principal, grants_for(left, read_only=seen.read_only))
-                done = await self._credentials.unlink(seen, gone.id)
-            else:  # nothing would be left, or what is being made would still be granted all of it
+                    granting = self._provider.grant(seen.principal, grants_for(left, read_only=seen.read_only))
+                    await step("narrow.grant", granting)
+                done = await step("narrow.unlink", self._credentials.unlink(seen, gone.id))
+            elif seen.state is RowState.CREATING and seen.lease_until > now():
+                done = await self._take_from_maker(seen, gone)
+            else:  # nothing would be left, or what was being made would still be granted all of it
                 done = await self.settle_credentials(seen)
             seen = None if done else await self._credentials.current(seen.id)
+
+    async def _take_from_maker(self, credentials: PersistentCredentials, gone: Bucket) -> bool:
+        """Let credentials not be made that somebody is making: who does that may reach the provider after us, and must find a row then.
+
+        They end what they have made; if they are killed, it is ended once the lease has.
+        """
+        done = await step("narrow.take", self._credentials.unlink(credentials, gone.id))
+        taken = await self._credentials.current(credentials.id) if done else None
+        if taken is not None and taken.state is RowState.CREATING:
+            await step("narrow.mark", self._credentials.move(taken, RowState.DELETING, now() + LEASE))
+        return done
 
 
 async def _try(what: str, id_: str, settling: Coroutine[Any, Any, object]) -> None:

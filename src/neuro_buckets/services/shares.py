@@ -6,6 +6,7 @@ from neuro_buckets.errors import Forbidden, InvalidRequest, NotFound
 from neuro_buckets.models import Bucket, Caller, Role, Share, check_user_name, now
 from neuro_buckets.repository import Repository
 from neuro_buckets.services.buckets import Access, Scope
+from neuro_buckets.services.failpoints import step
 from neuro_buckets.services.reconcile import Reconciler
 
 log = structlog.get_logger(__name__)
@@ -78,13 +79,13 @@ class Shares:
         check_user_name(share.user)
         if share.role is Role.NONE:
             raise InvalidRequest("role: one of 'reader', 'writer' and 'manager'")
-        await self._rows.put_share(share, now())
+        await step("share.put", self._rows.put_share(share, now()))
         log.info("shared", user=share.user, role=share.role.name, bucket=share.bucket_id, project=share.project_name)
         await self._reconciler.narrow_overreaching(share.user)  # it may be less than before
         return share
 
     async def _take(self, share: Share, what: str) -> None:
-        if not await self._rows.remove_share(share):
+        if not await step("share.remove", self._rows.remove_share(share)):
             raise NotFound(f"{what} is not shared with {share.user!r}")
         log.info("unshared", user=share.user, bucket=share.bucket_id, project=share.project_name)
         await self._reconciler.narrow_overreaching(share.user)

@@ -8,6 +8,7 @@ import structlog
 from neuro_buckets.errors import ConfigError, ServiceError
 from neuro_buckets.models import now
 from neuro_buckets.repository import Repository
+from neuro_buckets.services.failpoints import step
 from neuro_buckets.services.idempotency import Idempotency
 from neuro_buckets.services.sealing import remove_old_keys, reseal
 from neuro_buckets.vault import Vault
@@ -34,7 +35,7 @@ class Upkeep:
             ConfigError: a key file cannot be used.
         """
         await self._idempotency.forget_old()
-        await self._repository.audit.remove_before(now() - self._audit_kept)
+        await step("upkeep.audit", self._repository.audit.remove_before(now() - self._audit_kept))
         if count := await reseal(self._repository, self._vault):
             log.info("secrets sealed with the current key", count=count, key=self._vault.current)
         if removed := await remove_old_keys(self._repository, self._vault):

@@ -3,6 +3,8 @@
 Nothing here knows a provider, a signature or a status that means something to one. Redirects are answers like others.
 """
 
+from ._answer import Answer
+from ._burst import Burst, Request
 from ._client import Buffer, HttpClient, Response, StreamedResponse
 from ._head import Headers
 from ._origin import Origin
@@ -10,10 +12,13 @@ from ._retry import RetryPolicy, retry_after_seconds, retrying, transient
 from ._timeouts import Timeouts
 
 __all__ = [
+    "Answer",
     "Buffer",
+    "Burst",
     "Headers",
     "HttpClient",
     "Origin",
+    "Request",
     "Response",
     "RetryPolicy",
     "StreamedResponse",

@@ -28,6 +28,7 @@ class Answer:
     Attributes:
         status: 0 until the head is there.
         reason: as the server worded it.
+        raw_headers: of the final answer; each begins with CR LF.
         length: of the body, None while it is not known: chunked, or to the end of the connection.
         received: bytes of the body so far.
         started: at least one byte arrived.
@@ -40,10 +41,10 @@ class Answer:
         "_head",
         "_interim_bytes",
         "_method",
-        "_raw_headers",
         "done",
         "keep_alive",
         "length",
+        "raw_headers",
         "reason",
         "received",
         "started",
@@ -60,14 +61,14 @@ class Answer:
         self.keep_alive = False
         self._method = method
         self._head = b""
-        self._raw_headers = b""
+        self.raw_headers = b""
         self._interim_bytes = 0
         self._chunked: ChunkedBody | None = None
 
     @property
     def headers(self) -> Headers:
         """Of the final answer."""
-        return Headers(self._raw_headers)
+        return Headers(self.raw_headers)
 
     def feed(self, data: bytes) -> bytes:
         """Take what arrived; returns the part of the body that is in it.
@@ -131,9 +132,9 @@ class Answer:
             self._interim_bytes += end
 
     def _take_final(self, status: int, match: re.Match[bytes]) -> None:
-        version, _, reason, self._raw_headers = match.groups()
+        version, _, reason, self.raw_headers = match.groups()
         lengths, codings, keep_alive = set(), [], version == b"1"
-        for name, text in _FRAMING.findall(self._raw_headers):
+        for name, text in _FRAMING.findall(self.raw_headers):
             kind, value = name.lower(), text.rstrip(b" \t")
             if kind == b"content-length":
                 lengths.add(value)

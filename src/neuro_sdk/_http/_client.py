@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from neuro_sdk._errors import ConnectionFailed
 
+from ._burst import Burst, Way
 from ._connect import Route
 from ._connection import RECEIVE_BYTES, Connection
 from ._exchange import Exchange
@@ -79,16 +80,6 @@ class StreamedResponse:
         self._connection = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Way:
-    """To one origin: its pool, and what a request head needs to know."""
-
-    pool: Pool
-    host: str
-    prefix: str
-    headers: list[tuple[str, str]]
-
-
 class HttpClient:
     """Sends requests over kept connections, at most `connections` to each origin; those over the bound wait in turn.
 
@@ -108,7 +99,7 @@ class HttpClient:
         self._timeouts = timeouts
         self._ssl_context = ssl_context
         self._environ = os.environ if environ is None else environ
-        self._ways: dict[Origin, _Way] = {}
+        self._ways: dict[Origin, Way] = {}
         self._buffer = memoryview(bytearray(RECEIVE_BYTES))
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
@@ -156,6 +147,12 @@ class HttpClient:
         finally:
             response.leave()
             pool.release(connection)
+
+    def burst(self, origin: Origin) -> Burst:
+        """Many small requests to one server, cheaply, as long as all goes well; enter it before use."""
+        loop = self._check_loop()
+        way = self._ways.get(origin) or self._find_way(loop, origin)
+        return Burst(loop, way, str(origin), self._timeouts)
 
     async def aclose(self) -> None:
         """Close all connections; requests under way fail with `ConnectionFailed`. The client cannot be used again."""
@@ -216,7 +213,7 @@ class HttpClient:
             self._loop = loop
         return loop
 
-    def _find_way(self, loop: asyncio.AbstractEventLoop, origin: Origin) -> _Way:
+    def _find_way(self, loop: asyncio.AbstractEventLoop, origin: Origin) -> Way:
         context = None
         if origin.scheme == "https":
             if self._ssl_context is None:
@@ -226,5 +223,5 @@ class HttpClient:
         pool = Pool(loop, self._connections, Route(origin, proxy, context, self._buffer).connect)
         by_proxy: Proxy | None = proxy if origin.scheme == "http" else None
         prefix, headers = (str(origin), by_proxy.headers) if by_proxy else ("", [])
-        way = self._ways[origin] = _Way(pool, origin.host_header, prefix, headers)
+        way = self._ways[origin] = Way(pool, origin.host_header, prefix, headers)
         return way

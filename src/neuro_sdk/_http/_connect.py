@@ -1,10 +1,14 @@
 """Opening a connection: name look-up, TCP, a proxy's tunnel and TLS, in one time-out; and what to say if it fails."""
 
 import asyncio
+import itertools
 import os
 import socket
 import ssl
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from neuro_sdk._errors import BadGateway, ConnectionFailed, ServerNotAvailable, ServerTimeout
 
@@ -14,6 +18,8 @@ from ._head import build_connect_head
 from ._origin import Origin
 from ._proxy import Proxy
 from ._timeouts import Timeouts
+
+AddressInfo = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...]]
 
 _NEXT_ADDRESS_SECONDS = 0.25
 """After which the next address of a name is tried beside the first (RFC 8305)."""
@@ -68,11 +74,9 @@ class Route:
         direct = self.context if self.proxy is None else None
         _, connection = await loop.create_connection(
             lambda: Connection(loop, self.buffer),
-            hop.host,
-            hop.port,
+            sock=await _connected(loop, hop.host, hop.port),
             ssl=direct,
             server_hostname=_server_name(hop) if direct else None,
-            happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS,
         )
         try:
             connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -109,6 +113,70 @@ class Route:
             )
         if not connection.finish():
             raise BadGateway(f"the proxy {proxy} sent more than its answer to CONNECT {authority}")
+
+
+async def _connected(loop: asyncio.AbstractEventLoop, host: str, port: int) -> socket.socket:
+    """A connected socket: the next address of a name is tried beside those that are slow, and whoever answers first is taken.
+
+    As `loop.create_connection` does it; that one, cancelled in the wrong moment, leaves a connection open.
+    """
+    try:  # an address needs no look-up
+        rows = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        rows = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    tries: list[asyncio.Task[socket.socket]] = []
+    winner = None
+    try:
+        for number, row in enumerate(_alternating(rows), 1):
+            tries.append(loop.create_task(_try(loop, row)))
+            winner = await _first(tries, None if number == len(rows) else _NEXT_ADDRESS_SECONDS)
+            if winner is not None:
+                return winner.result()
+        return tries[0].result()  # raises why the best address does not answer
+    finally:
+        for task in tries:
+            if task is not winner:
+                task.cancel()
+                task.add_done_callback(_close)
+
+
+async def _first(tries: list[asyncio.Task[socket.socket]], seconds: float | None) -> asyncio.Task[socket.socket] | None:
+    """The first that succeeds; None if none did within the time, or all have failed."""
+    due = None if seconds is None else time.monotonic() + seconds
+    pending = {task for task in tries if not task.done()}
+    while pending:
+        left = None if due is None else max(0.0, due - time.monotonic())
+        done, pending = await asyncio.wait(pending, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            if task.exception() is None:
+                return task
+        if not done or due is not None:  # too slow; or one has failed, and the next need not wait
+            return None
+    return None
+
+
+async def _try(loop: asyncio.AbstractEventLoop, row: AddressInfo) -> socket.socket:
+    family, kind, protocol, _, address = row
+    opened = socket.socket(family, kind, protocol)
+    try:
+        opened.setblocking(False)
+        await loop.sock_connect(opened, address)
+    except BaseException:
+        opened.close()
+        raise
+    return opened
+
+
+def _close(task: asyncio.Task[socket.socket]) -> None:
+    if not task.cancelled() and task.exception() is None:
+        task.result().close()
+
+
+def _alternating(rows: Sequence[AddressInfo]) -> list[AddressInfo]:
+    """The families in turn, each in its order (RFC 8305)."""
+    first = [row for row in rows if row[0] == rows[0][0]]
+    others = [row for row in rows if row[0] != rows[0][0]]
+    return [row for pair in itertools.zip_longest(first, others) for row in pair if row is not None]
 
 
 def _reason(error: OSError) -> str:

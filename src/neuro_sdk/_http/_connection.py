@@ -4,6 +4,7 @@ No task, no queue: the loop calls it when the socket can be read or written. Who
 """
 
 import asyncio
+import math
 import os
 import sys
 from typing import cast
@@ -49,6 +50,7 @@ class Connection(asyncio.BufferedProtocol):
         self._progress_at = 0.0
         self._unsent_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_read = 0.0
 
     @property
     def transport(self) -> asyncio.Transport:
@@ -91,7 +93,9 @@ class Connection(asyncio.BufferedProtocol):
     def finish(self) -> bool:
         """Let go of the exchange. True if another may follow; otherwise the connection is closed now."""
         exchange, self._exchange = self._exchange, None
-        whole = self._body is None and exchange is not None and exchange.answer.done and exchange.answer.keep_alive
+        if exchange is None:  # it was let go of already, or there was none
+            return not self.closing
+        whole = self._body is None and exchange.answer.done and exchange.answer.keep_alive
         if not whole or self.closing or self.transport.get_write_buffer_size():
             self.abort()
             return False
@@ -167,6 +171,8 @@ class Connection(asyncio.BufferedProtocol):
             self.abort()  # nobody asked for this, and the next request must not get it as its answer
             return
         exchange.take(data, early=self._body is not None)
+        if exchange is not self._exchange:
+            return  # it is whole, and another was begun in its place
         if exchange.error is not None:
             self.abort()
         elif self._body is not None and exchange.answer.status:
@@ -216,6 +222,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def _watch(self) -> None:
         """Arm the one timer of this connection. It stays armed from request to request, and may find that it is early."""
+        if self._timer is not None and self._timer_read == self._timeouts.read and self._deadline == math.inf:
+            return  # it was armed earlier, for as long
+        self._timer_read = self._timeouts.read
         now = self._loop.time()
         read = self._timeouts.read
         due = min(self._progress_at + read, now + read / 4, self._deadline)

@@ -2,19 +2,20 @@
 
 import functools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from neuro_sdk._errors import IllegalArgumentError
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_FIELDS = re.compile(r"(?:[\t\x20-\x7e\x80-\xff]++\r\n)*+")
 _TARGET = re.compile(r"/[!\"$-~]*")
 _OURS = frozenset({"host", "content-length", "transfer-encoding", "connection"})
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 
 
 def build_head(
-    method: str, target: str, host: str, headers: Iterable[tuple[str, str]], body_bytes: int, *, prefix: str = ""
+    method: str, target: str, host: str, headers: Sequence[tuple[str, str]], body_bytes: int, *, prefix: str = ""
 ) -> bytes:
     """The request line and headers. `prefix` is what a proxy wants before the target.
 
@@ -32,20 +33,21 @@ def build_head(
     return text.encode("latin-1")
 
 
-def build_connect_head(authority: str, headers: Iterable[tuple[str, str]]) -> bytes:
+def build_connect_head(authority: str, headers: Sequence[tuple[str, str]]) -> bytes:
     """The head that asks a proxy for a tunnel to `authority`, a host and port."""
     return f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n{_fields(headers)}\r\n".encode("latin-1")
 
 
-def _fields(headers: Iterable[tuple[str, str]]) -> str:
-    lines = []
+def _fields(headers: Sequence[tuple[str, str]]) -> str:
+    text, count = "", 0
     for name, value in headers:
-        if not _VALUE.fullmatch(value):
-            raise IllegalArgumentError(
-                f"the value of the header {name!r} holds a control or a character outside latin-1"
-            )
-        lines.append(f"{_field_name(name)}: {value}\r\n")
-    return "".join(lines)
+        text += f"{_field_name(name)}: {value}\r\n"
+        count += 1
+    # Of all at once, since this is done for every request: each line is one, and its end is the only line end in it.
+    if not _FIELDS.fullmatch(text) or text.count("\n") != count:
+        name = next(name for name, value in headers if not _VALUE.fullmatch(value))
+        raise IllegalArgumentError(f"the value of the header {name!r} holds a control or a character outside latin-1")
+    return text
 
 
 @functools.lru_cache(maxsize=64)

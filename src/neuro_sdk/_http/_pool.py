@@ -17,14 +17,15 @@ IDLE_SECONDS = 20.0
 class Pool:
     """At most `limit` connections, open or being opened; `dial` opens one.
 
-    Whoever acquires holds a slot until release. An idle connection holds one too.
+    Whoever acquires holds a slot until release. An idle connection holds one too. Whoever keeps one for long raises the
+    limit meanwhile.
     """
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, limit: int, dial: Callable[[Timeouts, float], Awaitable[Connection]]
     ) -> None:
         self._loop = loop
-        self._limit = limit
+        self.limit = limit
         self._dial = dial
         self._slots = 0
         self._open: set[Connection] = set()
@@ -40,7 +41,7 @@ class Pool:
             if not connection.closing:
                 return connection
             self._slots -= 1
-        if self._slots < self._limit:
+        if self._slots < self.limit:
             self._slots += 1
             return None
         waiter: asyncio.Future[Connection | None] = self._loop.create_future()
@@ -69,6 +70,7 @@ class Pool:
         self._open.add(connection)
         connection.lost.add_done_callback(functools.partial(self._forget, connection))
         if self._closed:
+            connection.abort()
             self.release(connection)
             raise ConnectionFailed("the client was closed while it connected")
         return connection

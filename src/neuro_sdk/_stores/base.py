@@ -4,7 +4,7 @@ A key is an opaque string: a store keeps it exactly or refuses it with `IllegalA
 rewrites one. What a "directory" is, is no business of a store. Raw provider errors never leave a store.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass
 from datetime import datetime
@@ -67,8 +67,31 @@ class BlobReader(Protocol):
         """
 
 
+class Burst(Protocol):
+    """Many small blobs side by side, at little cost each, as long as all goes well.
+
+    Whatever does not is done again with care by the caller, who has all the time for it that a burst has not: nothing is retried here.
+    What it calls back runs in the event loop and holds up all others, so it is short.
+    """
+
+    def put(self, key: str, read: Callable[[], Buffer | None], done: Callable[[bool], None]) -> None:
+        """Store a blob, whose body is read when its turn comes (None: it is not for a burst); `done` is told whether it is stored."""
+
+    def get(self, info: BlobInfo, done: Callable[[Buffer | None], None]) -> None:
+        """Get the whole of exactly this blob; `done` is given it, verified, or None."""
+
+    async def room(self) -> None:
+        """Return when another may be asked for."""
+
+    async def drained(self) -> None:
+        """Return when `done` was called for all."""
+
+
 class BlobStore(Protocol):
     """One open bucket."""
+
+    def burst(self) -> AbstractAsyncContextManager[Burst]:
+        """Many small puts or gets. What is not done when it is left is dropped."""
 
     async def head(self, key: str) -> BlobInfo:
         """What is there under `key`.

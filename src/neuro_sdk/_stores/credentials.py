@@ -25,10 +25,18 @@ class Credentials:
 
     async def get(self) -> Mapping[str, str]:
         """The current map; the same object as long as nothing was renewed. Nobody waits for a renewal while it is still good."""
+        values = self.at_hand()
+        if values is None:
+            await asyncio.shield(self._renewal())
+            values = self._values
+        return values
+
+    def at_hand(self) -> Mapping[str, str] | None:
+        """What `get` returns, where it need not wait."""
         now = time.time()
         if now >= self._ends_at:
-            await asyncio.shield(self._renewal())
-        elif now >= self._renew_at:
+            return None
+        if now >= self._renew_at:
             self._renewal()
         return self._values
 

@@ -1,7 +1,7 @@
 """Buckets in the memory of this process: the store that tests and examples run on, and the plain statement of what a store must do."""
 
 import itertools
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -31,6 +31,24 @@ class _Bucket:
     uploads: dict[str, tuple[str, dict[int, tuple[Part, bytes]]]] = field(default_factory=dict)
 
 
+class _Burst:
+    """Leaves all to care: in memory there is nothing to be gained."""
+
+    def put(self, key: str, read: Callable[[], Buffer | None], done: Callable[[bool], None]) -> None:  # noqa: ARG002
+        """See `Burst.put`."""
+        done(False)
+
+    def get(self, info: BlobInfo, done: Callable[[Buffer | None], None]) -> None:  # noqa: ARG002
+        """See `Burst.get`."""
+        done(None)
+
+    async def room(self) -> None:
+        """See `Burst.room`."""
+
+    async def drained(self) -> None:
+        """See `Burst.drained`."""
+
+
 class MemoryStore:
     """One bucket of this process, by name; every store of that name sees the same blobs."""
 
@@ -40,6 +58,11 @@ class MemoryStore:
     def __init__(self, name: str) -> None:
         self._name = name
         self._bucket = self._buckets.setdefault(name, _Bucket())
+
+    @asynccontextmanager
+    async def burst(self) -> AsyncIterator["_Burst"]:
+        """See `BlobStore.burst`."""
+        yield _Burst()
 
     async def head(self, key: str) -> BlobInfo:
         """See `BlobStore.head`."""

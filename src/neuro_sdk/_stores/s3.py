@@ -20,6 +20,7 @@ from .base import BlobInfo, BlobReader, Buffer, Page, Part, Upload
 from .credentials import Credentials
 from .keys import can_begin_path_like_key, check_key, check_path_like_key
 from .multipart import SINGLE_PUT_BYTES, cut, put_in_parts
+from .s3_burst import S3Burst
 from .s3_errors import error_for
 from .s3_kin import TRAITS
 from .s3_reader import S3Reader, checksum_text, info_of
@@ -32,8 +33,13 @@ class S3Store:
     """One open bucket."""
 
     def __init__(self, http: HttpClient, bucket: Bucket, credentials: Credentials) -> None:
+        self._http = http
         self._wire = S3Wire(http, bucket.name or bucket.id, credentials)
         self._traits = TRAITS[bucket.provider]
+
+    def burst(self) -> S3Burst:
+        """See `BlobStore.burst`."""
+        return S3Burst(self._http, self._wire, self._traits, self._check)
 
     async def head(self, key: str) -> BlobInfo:
         """See `BlobStore.head`."""

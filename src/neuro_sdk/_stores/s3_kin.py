@@ -1,6 +1,6 @@
 """How the storages that speak S3 differ, as data. Everything else about them is the same code, in `s3`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -9,7 +9,7 @@ from neuro_sdk._http import Origin
 from neuro_sdk._models import Bucket
 
 from .keys import MAX_KEY_BYTES
-from .sigv4 import Signer
+from .sigv4 import Headers, Signer, quote_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +66,9 @@ class Endpoint:
         else:
             url, base = f"https://{bucket}.s3.{region}.amazonaws.com", ""
         return cls(values, Origin.parse(url), base, Signer(access_key, secret_key, values.get("session_token"), region))
+
+    def sign(self, method: str, key: str, headers: Sequence[tuple[str, str]], query: str = "") -> tuple[str, Headers]:
+        """The target of a request about this key, or the bucket, and all its headers; `query` comes encoded."""
+        path = f"{self.path}/{quote_key(key)}"
+        signed = self.signer.sign(method, self.origin.host_header, path, query, list(headers))
+        return f"{path}?{query}" if query else path, signed

@@ -5,7 +5,7 @@ What is asked, and what the answers mean, is in `s3`.
 
 import re
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import TypeVar
 
@@ -26,7 +26,7 @@ from .dates import parse_http_date
 from .s3_errors import CLOCK_SKEW, STALE_CREDENTIALS, error_for
 from .s3_kin import Endpoint
 from .s3_xml import Refusal, parse_refusal
-from .sigv4 import canonical_query, quote_key
+from .sigv4 import canonical_query
 
 _RETRY = RetryPolicy(attempts=12)  # about 40 s in all: a failover of the storage takes up to half a minute
 _LATE_ERROR = re.compile(rb"\s*(<\?xml[^>]*>)?\s*<Error[\s>]")
@@ -60,9 +60,7 @@ class S3Wire:
         target_query = canonical_query(query)
 
         async def ask(endpoint: Endpoint) -> Response:
-            path = f"{endpoint.path}/{quote_key(key)}"
-            signed = endpoint.signer.sign(method, endpoint.origin.host_header, path, target_query, list(headers))
-            target = f"{path}?{target_query}" if target_query else path
+            target, signed = endpoint.sign(method, key, headers, target_query)
             return await self._http.request(method, endpoint.origin, target, signed, body)
 
         return await self._until_ok(ask, key)
@@ -72,9 +70,8 @@ class S3Wire:
 
         async def ask(endpoint: Endpoint) -> StreamedResponse:
             await connection.aclose()
-            path = f"{endpoint.path}/{quote_key(key)}"
-            signed = endpoint.signer.sign("GET", endpoint.origin.host_header, path, "", list(headers))
-            return await connection.enter_async_context(self._http.stream("GET", endpoint.origin, path, signed))
+            target, signed = endpoint.sign("GET", key, headers)
+            return await connection.enter_async_context(self._http.stream("GET", endpoint.origin, target, signed))
 
         return await self._until_ok(ask, key, also_ok=416)
 
@@ -84,7 +81,7 @@ class S3Wire:
 
         async def attempt() -> R:
             while True:
-                endpoint = await self._current_endpoint()
+                endpoint = await self.current_endpoint()
                 try:
                     response = await ask(endpoint)
                 except (ConnectionFailed, ServerTimeout) as error:
@@ -107,17 +104,24 @@ class S3Wire:
 
         return await retrying(_RETRY, attempt, retry_on=_retry_after)
 
-    async def _current_endpoint(self) -> Endpoint:
-        values = await self._credentials.get()
+    async def current_endpoint(self) -> Endpoint:
+        """Where to ask, and as whom."""
+        return self._endpoint_of(await self._credentials.get())
+
+    def endpoint_at_hand(self) -> Endpoint | None:
+        """What `current_endpoint` returns, where it need not wait."""
+        values = self._credentials.at_hand()
+        return None if values is None else self._endpoint_of(values)
+
+    def _endpoint_of(self, values: Mapping[str, str]) -> Endpoint:
         if self._endpoint is None or self._endpoint.values is not values:
             self._endpoint = Endpoint.parse(values)
             self._endpoint.signer.clock_offset_seconds = self._clock_offset_seconds
         return self._endpoint
 
     async def _why(self, endpoint: Endpoint, key: str) -> Refusal:
-        path = f"{endpoint.path}/{quote_key(key)}"
-        signed = endpoint.signer.sign("GET", endpoint.origin.host_header, path, "", [("range", "bytes=0-0")])
-        return parse_refusal((await self._http.request("GET", endpoint.origin, path, signed)).body)
+        target, signed = endpoint.sign("GET", key, [("range", "bytes=0-0")])
+        return parse_refusal((await self._http.request("GET", endpoint.origin, target, signed)).body)
 
     def _correct_clock(self, endpoint: Endpoint, date: str | None) -> None:
         moment = parse_http_date(date)

@@ -53,24 +53,23 @@ class Signer:
             ("host", host),
             ("x-amz-content-sha256", payload_hash),
             ("x-amz-date", self._stamp),
-            *(
-                (name.lower(), " ".join(value.split())) for name, value in headers
-            ),  # servers fold blanks before they check
         ]
+        for name, value in headers:  # servers fold blanks before they check
+            signed.append((name.lower(), " ".join(value.split()) if " " in value or "\t" in value else value))
         if self.session_token:
             signed.append(("x-amz-security-token", self.session_token))
         signed.sort()
-        names = ";".join(name for name, _ in signed)
-        lines = "\n".join(f"{name}:{value}" for name, value in signed)
+        names = ";".join([name for name, _ in signed])
+        lines = "\n".join([f"{name}:{value}" for name, value in signed])
         request = f"{method}\n{path}\n{query}\n{lines}\n\n{names}\n{payload_hash}"
         digest = hashlib.sha256(request.encode()).hexdigest()
-        signature = hmac.new(
-            self._key, f"AWS4-HMAC-SHA256\n{self._stamp}\n{self._scope}\n{digest}".encode(), "sha256"
-        ).hexdigest()
+        text = f"AWS4-HMAC-SHA256\n{self._stamp}\n{self._scope}\n{digest}"
+        signature = hmac.digest(self._key, text.encode(), "sha256").hex()
         credential = (
             f"AWS4-HMAC-SHA256 Credential={self.access_key}/{self._scope}, SignedHeaders={names}, Signature={signature}"
         )
-        return [*((name, value) for name, value in signed if name != "host"), ("authorization", credential)]
+        signed[signed.index(("host", host))] = ("authorization", credential)  # the host is the client's to send
+        return signed
 
     def _tick(self) -> None:
         now = int(time.time() + self.clock_offset_seconds)
@@ -85,5 +84,5 @@ class Signer:
         self._scope = f"{day}/{self.region}/s3/aws4_request"
         key = b"AWS4" + self.secret_key.encode()
         for part in (day, self.region, "s3", "aws4_request"):
-            key = hmac.new(key, part.encode(), "sha256").digest()
+            key = hmac.digest(key, part.encode(), "sha256")
         self._key = key

@@ -2,25 +2,23 @@
 
 import errno
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 
-from neuro_sdk._concurrency import for_each
 from neuro_sdk._errors import BlobNotFound, IllegalArgumentError, TransferError
 from neuro_sdk._models import Bucket
 from neuro_sdk._progress import AbstractFileProgress, AbstractRecursiveFileProgress
-from neuro_sdk._stores.base import BlobInfo, BlobStore, exists, holds_any
+from neuro_sdk._stores.base import BlobInfo, BlobStore, Buffer, Burst, exists, holds_any
 from neuro_sdk._uri import file_uri
 
-from .fetch import Target, fetch
+from .bulk import SMALL_BYTES, for_each_file
+from .fetch import Target, fetch, put_in_place
 from .paths import UnsafeName, safe_parts
 from .places import Folder
 from .scan import Filter
 from .tree import NO_EVENTS, Directory, Failures, FileEvents
-
-FILES_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +121,30 @@ async def download_dir(
             target.folder.end(target.name)
         blob.directory.done()
 
+    def fetch_quickly(burst: Burst, blob: _Blob, instead: Callable[[_Blob], None]) -> bool:
+        info, target = blob.info, blob.target
+        if info.size > SMALL_BYTES or update or continue_:
+            return False
+
+        def done(body: Buffer | None) -> None:
+            if body is None or not put_in_place(target, body):
+                instead(blob)
+                return
+            if progress is not None:
+                FileEvents(progress, bucket.uri_of(info.key), file_uri(target.path)).all(info.size)
+            target.folder.sweep(target.name)
+            target.folder.end(target.name)
+            blob.directory.done()
+
+        burst.get(info, done)
+        return True
+
     async with aclosing(download.walk()) as blobs:
-        await for_each(blobs, fetch_one, limit=FILES_AT_ONCE)
+        await for_each_file(
+            store, blobs, fetch_quickly, fetch_one, lambda blob: blob.target.folder.end(blob.target.name)
+        )
     if download.failures.lines:
-        lines = download.failures.lines
+        lines = sorted(download.failures.lines)
         raise TransferError(f"{len(lines)} blobs of {bucket.uri_of(root)} were not downloaded:", lines)
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from neuro_sdk._concurrency import for_each
 from neuro_sdk._errors import BlobChanged, IntegrityError, NeuroError
-from neuro_sdk._stores.base import BlobInfo, BlobStore
+from neuro_sdk._stores.base import BlobInfo, BlobStore, Buffer
 
+from .paths import UnsafeName
 from .places import Folder, named
-from .resume import PartFile
+from .resume import PartFile, write_whole
 from .select import is_newer
 from .tree import FileEvents
 
@@ -59,6 +60,16 @@ class Target:
                     if file.read(len(chunk)) != chunk:
                         return False
         return True
+
+
+def put_in_place(target: Target, body: Buffer) -> bool:
+    """Make a small blob, which is here whole, the file; False, and nothing is left, if anything stands in the way."""
+    try:
+        target.folder.check_still()
+        write_whole(target.folder.descriptor, target.name, body)
+    except (OSError, UnsafeName):
+        return False
+    return True
 
 
 async def fetch(

@@ -13,7 +13,7 @@ import stat
 from contextlib import suppress
 from typing import IO
 
-from neuro_sdk._stores.base import BlobInfo
+from neuro_sdk._stores.base import BlobInfo, Buffer
 
 _PART = re.compile(r"\.(.+)\.[0-9a-f]{8}\.part", re.DOTALL)
 _LINE = re.compile(r"^(\d+)-(\d+)$")
@@ -114,6 +114,25 @@ class PartFile:
     def _opened_journal(self, flags: int, mode: str) -> IO[bytes]:
         name = f"{self._name}.done"
         return os.fdopen(os.open(name, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666, dir_fd=self._directory), mode)
+
+
+def write_whole(directory: int, target: str, body: Buffer) -> None:
+    """Write a file of an open directory in one go: under a name of its own, and then under its own name.
+
+    Raises:
+        OSError: something is in the way; nothing is left of it.
+    """
+    name = f".{_stem(target)}.{os.urandom(4).hex()}.part"
+    descriptor = os.open(name, _OPEN_PART | os.O_EXCL, 0o666, dir_fd=directory)
+    try:
+        if os.write(descriptor, body) != len(body):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), target)
+        os.rename(name, target, src_dir_fd=directory, dst_dir_fd=directory)
+    except BaseException:
+        os.unlink(name, dir_fd=directory)
+        raise
+    finally:
+        os.close(descriptor)
 
 
 def is_part_name(name: str) -> bool:

@@ -11,11 +11,12 @@ from neuro_sdk._ignore import IgnoreRules
 Filter = Callable[[str], Awaitable[bool]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LocalEntry:
     """One entry of a local directory, links followed."""
 
-    path: Path
+    place: str
+    """Its path."""
     name: str
     is_dir: bool
     size: int
@@ -23,38 +24,37 @@ class LocalEntry:
     fault: str | None = None
     """Why it cannot be transferred, if it cannot."""
 
+    @property
+    def path(self) -> Path:
+        """Its path, as an object that is made when it is asked for: that would cost more than all else about most entries."""
+        return Path(self.place)
+
 
 def entries_of(directory: Path, above: frozenset[tuple[int, int]]) -> Iterator[LocalEntry]:
     """The entries of one directory, by name; `above` are the (device, inode) pairs of it and of the directories it is in."""
     with os.scandir(directory) as found:
         rows = sorted(found, key=lambda row: row.name)
     for row in rows:
-        path = Path(row.path)
+        place = row.path
         try:
             status = row.stat()
         except OSError as error:
-            yield LocalEntry(
-                path,
-                row.name,
-                False,
-                0,
-                0.0,
-                f"Cannot transfer {shown(path)}: {error.strerror}, not regular file/directory",
-            )
+            fault: str | None = f"Cannot transfer {shown(place)}: {error.strerror}, not regular file/directory"
+            yield LocalEntry(place, row.name, False, 0, 0.0, fault)
             continue
-        if stat.S_ISDIR(status.st_mode):
+        mode = status.st_mode
+        if stat.S_ISDIR(mode):
             circle = (status.st_dev, status.st_ino) in above
-            fault = f"Cannot transfer {shown(path)}: a link to a directory that it is in" if circle else None
-            yield LocalEntry(path, row.name, True, 0, status.st_mtime, fault)
-        elif stat.S_ISREG(status.st_mode):
-            yield LocalEntry(path, row.name, False, status.st_size, status.st_mtime)
+            fault = f"Cannot transfer {shown(place)}: a link to a directory that it is in" if circle else None
+            yield LocalEntry(place, row.name, True, 0, status.st_mtime, fault)
+        elif stat.S_ISREG(mode):
+            yield LocalEntry(place, row.name, False, status.st_size, status.st_mtime)
         else:
-            yield LocalEntry(
-                path, row.name, False, 0, 0.0, f"Cannot transfer {shown(path)}, not regular file/directory"
-            )
+            fault = f"Cannot transfer {shown(place)}, not regular file/directory"
+            yield LocalEntry(place, row.name, False, 0, 0.0, fault)
 
 
-def shown(path: Path) -> str:
+def shown(path: str) -> str:
     """A path that can be printed, also when its name is no text."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
@@ -65,9 +65,10 @@ def identity(directory: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-async def is_wanted(path: Path, relative: str, rules: IgnoreRules, wanted: Filter | None, *, is_dir: bool) -> bool:
+async def is_wanted(entry: LocalEntry, relative: str, rules: IgnoreRules, wanted: Filter | None) -> bool:
     """Whether ignore files and the caller's filter let an entry through; a `!` rule is not asked about again."""
-    ignored = rules.verdict(path, is_dir=is_dir)
-    if ignored is not None:
-        return not ignored
-    return wanted is None or await wanted(f"{relative}/" if is_dir else relative)
+    if rules:
+        ignored = rules.verdict(entry.path, is_dir=entry.is_dir)
+        if ignored is not None:
+            return not ignored
+    return wanted is None or await wanted(f"{relative}/" if entry.is_dir else relative)

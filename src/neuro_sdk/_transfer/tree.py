@@ -41,6 +41,12 @@ class FileEvents:
         if self.progress is not None:
             self.progress.complete(StorageProgressComplete(self.src, self.dst, size))
 
+    def all(self, size: int) -> None:
+        """It began, and is whole."""
+        self.start(size)
+        self.step(size, size)
+        self.complete(size)
+
 
 NO_EVENTS = FileEvents(None, URL(), URL())
 """For a file that nobody watches: making its addresses would cost more than all else about it."""

@@ -4,7 +4,7 @@ import asyncio
 import errno
 import os
 import stat
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from collections.abc import Set as AbstractSet
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -12,27 +12,26 @@ from pathlib import Path
 
 from yarl import URL
 
-from neuro_sdk._concurrency import Budget, for_each
+from neuro_sdk._concurrency import Budget
 from neuro_sdk._errors import BlobChanged, BlobNotFound, IllegalArgumentError, TransferError
 from neuro_sdk._ignore import IgnoreRules
 from neuro_sdk._models import Bucket
 from neuro_sdk._progress import AbstractFileProgress, AbstractRecursiveFileProgress
-from neuro_sdk._stores.base import BlobInfo, BlobStore, exists, holds_any
+from neuro_sdk._stores.base import BlobInfo, BlobStore, Buffer, Burst, exists, holds_any
 from neuro_sdk._stores.multipart import PARTS_AT_ONCE, SINGLE_PUT_BYTES, part_bytes_for
 from neuro_sdk._uri import file_uri
 
+from .bulk import SMALL_BYTES, for_each_file
 from .journal import Journal
 from .parts import SourceFile, Uploads
 from .scan import Filter, LocalEntry, entries_of, identity, is_wanted
 from .select import is_newer
 from .tree import NO_EVENTS, Directory, Failures, FileEvents
 
-FILES_AT_ONCE = 64
 BYTES_AT_ONCE = 128 * 2**20
-_READ_HERE_BYTES = 256 * 1024  # below this a hand-over to a thread costs more than the read
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _File:
     directory: Directory
     entry: LocalEntry
@@ -105,9 +104,11 @@ async def upload_dir(
     here = bucket.uri_of(root) if root else URL(f"{bucket.uri}/", encoded=True)  # as the released SDKs write it
     top = Directory(file_uri(src), here, progress)
     async with uploads, aclosing(upload.walk(src, f"{root}/" if root else "", top, rules, frozenset(), "")) as files:
-        await for_each(files, upload.put, limit=FILES_AT_ONCE)
+        await for_each_file(store, files, upload.put_quickly, upload.put, lambda _: None)
     if upload.failures.lines:
-        raise TransferError(f"{len(upload.failures.lines)} files of {src} were not uploaded:", upload.failures.lines)
+        raise TransferError(
+            f"{len(upload.failures.lines)} files of {src} were not uploaded:", sorted(upload.failures.lines)
+        )
 
 
 class _DirUpload:
@@ -144,7 +145,7 @@ class _DirUpload:
         above |= {identity(path)}
         for entry in entries_of(path, above):
             name, key = f"{relative}{entry.name}", f"{prefix}{entry.name}"
-            if not await is_wanted(entry.path, name, rules, self._wanted, is_dir=entry.is_dir):
+            if (rules or self._wanted) and not await is_wanted(entry, name, rules, self._wanted):
                 continue
             if entry.fault is not None:
                 self.failures.add(file_uri(entry.path), self._bucket.uri_of(key), entry.fault, ends_in_error=False)
@@ -158,6 +159,24 @@ class _DirUpload:
                 directory.begin()
                 yield _File(directory, entry, key)
         directory.done()
+
+    def put_quickly(self, burst: Burst, file: _File, instead: Callable[[_File], None]) -> bool:
+        """Give a small file to the burst."""
+        if file.entry.size > SMALL_BYTES:
+            return False
+
+        def done(stored: bool) -> None:
+            if not stored:
+                instead(file)
+                return
+            if self._progress is not None:
+                FileEvents(self._progress, file_uri(file.entry.path), self._bucket.uri_of(file.key)).all(
+                    file.entry.size
+                )
+            file.directory.done()
+
+        burst.put(file.key, lambda: _read_small(file.entry), done)
+        return True
 
     async def put(self, file: _File) -> None:
         """Upload one file of the walk."""
@@ -199,7 +218,7 @@ async def _put_file(path: Path, uploads: Uploads, key: str, events: FileEvents) 
         file = SourceFile(path, opened.fileno())
         events.start(file.size)
         if file.size <= SINGLE_PUT_BYTES:
-            small = file.size <= _READ_HERE_BYTES
+            small = file.size <= SMALL_BYTES  # then a hand-over to a thread costs more than the read
             body = file.read(0, file.size) if small else await asyncio.to_thread(file.read, 0, file.size)
             file.check_same()
             await uploads.store.put(key, body)
@@ -207,6 +226,22 @@ async def _put_file(path: Path, uploads: Uploads, key: str, events: FileEvents) 
         else:
             await uploads.put(file, key, events)
         events.complete(file.size)
+
+
+def _read_small(entry: LocalEntry) -> Buffer | None:
+    """All of a file that is as the walk saw it, and stayed so while it was read."""
+    try:
+        descriptor = os.open(entry.place, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            before = os.fstat(descriptor)
+            body = os.read(descriptor, entry.size + 1)
+            after = os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError:
+        return None
+    same = before.st_mtime_ns == after.st_mtime_ns and len(body) == before.st_size == after.st_size == entry.size
+    return body if same and stat.S_ISREG(before.st_mode) else None
 
 
 def _held_bytes(size: int) -> int:

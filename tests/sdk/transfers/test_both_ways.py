@@ -15,7 +15,7 @@ from neuro_sdk import (
     TransferError,
 )
 from neuro_sdk._stores.memory import MemoryStore
-from neuro_sdk._transfer.upload import FILES_AT_ONCE
+from neuro_sdk._transfer.bulk import CAREFUL_AT_ONCE
 from tests.sdk.transfers.helpers import (
     Recorder,
     blobs,
@@ -177,7 +177,7 @@ async def test_many_files_go_both_ways_with_bounded_work(tmp_path: Path, dst: Pa
     await up(source, store)
     await down(store, dst)
     assert tree(dst) == tree(source)
-    assert 1 < most <= FILES_AT_ONCE
+    assert 1 < most <= CAREFUL_AT_ONCE
 
 
 async def test_an_updating_upload_to_the_bucket_itself_looks_at_each_directory_there(

@@ -29,6 +29,7 @@ blob = LazyGroup(
         "cp": Lazy(f"{_HERE}.cp:cp", "Copy files to blobs, and blobs to files."),
         "rm": Lazy(f"{_HERE}.rm:rm", "Remove blobs."),
         "sign-url": Lazy(f"{_HERE}.sign_url:sign_url", "Make a link to a blob that works without logging in."),
+        "revoke-urls": Lazy(f"{_HERE}.revoke_urls:revoke_urls", "End the links that you have made."),
         "mkcredentials": Lazy(f"{_HERE}.mkcredentials:mkcredentials", "Make credentials for other S3 tools."),
         "lscredentials": Lazy(f"{_HERE}.lscredentials:lscredentials", "List them."),
         "statcredentials": Lazy(f"{_HERE}.statcredentials:statcredentials", "Show them."),
