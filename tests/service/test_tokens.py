@@ -64,7 +64,7 @@ async def test_a_good_token_is_let_in_and_its_claims_are_those_that_clients_read
         {"exp": "soon"},
         {"nbf": int(time.time()) + 3600},
     ],
-    ids=str,
+    ids="-".join,
 )
 async def test_a_token_with_a_spoilt_claim_is_refused(service: Service, spoil: dict[str, object]) -> None:
     claims = {name: value for name, value in {**await claims_of(service), **spoil}.items() if value is not None}

@@ -43,6 +43,7 @@ async def serving(config: ServiceConfig, provider: BucketProvider, listener: soc
     server = _Server(
         uvicorn.Config(
             app,
+            http="h11",  # the other parser that uvicorn may find keeps a header of any length
             lifespan="off",  # ours is entered by us, so that its errors arrive as what they are
             log_config=None,
             access_log=False,

@@ -21,7 +21,7 @@ from .scan import Filter
 from .tree import NO_EVENTS, Directory, Failures, FileEvents
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Blob:
     directory: Directory
     info: BlobInfo
@@ -201,18 +201,23 @@ class _DirDownload:
         if not relative:  # the marker of the source itself
             return None
         try:
-            parts = safe_parts(relative.removesuffix("/") if is_marker else relative)
-            place = await self._enter(parts if is_marker else parts[:-1])
-            if place is None or is_marker:
-                return None
+            place, name = self._open[-1], relative.removeprefix(self._open[-1].relative)
+            if is_marker or "/" in name or len(place.relative) + len(name) != len(relative):
+                parts = safe_parts(relative.removesuffix("/") if is_marker else relative)
+                found = await self._enter(parts if is_marker else parts[:-1])
+                if found is None or is_marker:
+                    return None
+                place, name = found, parts[-1]
+            else:  # in the same directory as the one before
+                safe_parts(name)
             if self._wanted is not None and not await self._wanted(relative):
                 return None
-            place.folder.begin(parts[-1])
+            place.folder.begin(name)
         except UnsafeName as error:
             self.refuse(info.key, self._dst, str(error))
             return None
         place.events.begin()
-        return _Blob(place.events, info, Target(place.folder, parts[-1]))
+        return _Blob(place.events, info, Target(place.folder, name))
 
     async def _enter(self, parts: list[str]) -> _Open | None:
         """The directory under way for these names; None if the filter leaves it out."""

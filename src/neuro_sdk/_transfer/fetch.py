@@ -21,7 +21,7 @@ RANGE_BYTES = 16 * 2**20
 """A blob up to this size comes in one request."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Target:
     """Where one blob goes: a name in an open directory."""
 

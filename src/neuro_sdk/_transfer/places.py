@@ -27,8 +27,12 @@ class Folder:
         self._users = 1
         self._under_way: set[str] = set()
         self._claimed: dict[str, list[str]] = {}
+        self._empty = False
+        """No directories, and nothing of anybody else's."""
         try:
-            self._stale = stale_parts(descriptor)
+            status = os.fstat(descriptor)
+            self._identity = (status.st_dev, status.st_ino)
+            self._empty, self._stale = stale_parts(descriptor)
             remove_stale(descriptor, self._stale, PROBE)
             self._folds = folds_names(descriptor) if folds is None else folds
         except BaseException:
@@ -47,6 +51,7 @@ class Folder:
             UnsafeName: a file or a link is in the way, or it is one name with another of this download.
         """
         path = self.path / name
+        self._empty = False
         if name in self._under_way:
             raise UnsafeName(f"{path} is a file of this download")
         self._claim(name)
@@ -72,8 +77,10 @@ class Folder:
             UnsafeName: something that is no file is there, or it is one name with another of this download.
         """
         self._claim(name)
-        if (mode := self._mode(name)) is not None and not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
-            raise UnsafeName(f"{self.path / name} is there, and is no file")
+        if not self._empty:  # else what is there is what was put there by this download
+            mode = self._mode(name)
+            if mode is not None and not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+                raise UnsafeName(f"{self.path / name} is there, and is no file")
         self._under_way.add(name)
         self._users += 1
 
@@ -104,7 +111,7 @@ class Folder:
             there = os.stat(self.path)
         except OSError:
             there = None
-        if there is None or not os.path.samestat(there, os.fstat(self.descriptor)):
+        if there is None or (there.st_dev, there.st_ino) != self._identity:
             raise UnsafeName(f"{self.path} was removed or replaced meanwhile")
 
     def _claim(self, name: str) -> None:

@@ -7,6 +7,7 @@ in it stands in a journal beside it, a line a range, written after the bytes.
 import errno
 import fcntl
 import hashlib
+import itertools
 import os
 import re
 import stat
@@ -17,6 +18,7 @@ from neuro_sdk._stores.base import BlobInfo, Buffer
 
 _PART = re.compile(r"\.(.+)\.[0-9a-f]{8}\.part", re.DOTALL)
 _LINE = re.compile(r"^(\d+)-(\d+)$")
+_numbers = itertools.count(int.from_bytes(os.urandom(4), "big"))  # of unfinished files that nobody resumes
 _OPEN_PART = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
@@ -122,7 +124,7 @@ def write_whole(directory: int, target: str, body: Buffer) -> None:
     Raises:
         OSError: something is in the way; nothing is left of it.
     """
-    name = f".{_stem(target)}.{os.urandom(4).hex()}.part"
+    name = f".{_stem(target)}.{next(_numbers) & 0xFFFFFFFF:08x}.part"
     descriptor = os.open(name, _OPEN_PART | os.O_EXCL, 0o666, dir_fd=directory)
     try:
         if os.write(descriptor, body) != len(body):
@@ -137,17 +139,19 @@ def write_whole(directory: int, target: str, body: Buffer) -> None:
 
 def is_part_name(name: str) -> bool:
     """Whether a name has the form of our unfinished files."""
-    return _PART.fullmatch(name.removesuffix(".done")) is not None
+    return name.endswith((".part", ".done")) and _PART.fullmatch(name.removesuffix(".done")) is not None
 
 
-def stale_parts(directory: int) -> dict[str, list[str]]:
-    """The unfinished files in an open directory, by what their targets' names begin them with; see `remove_stale`."""
+def stale_parts(directory: int) -> tuple[bool, dict[str, list[str]]]:
+    """Whether an open directory is empty, and the unfinished files in it by what their targets' names begin them with; see `remove_stale`."""
     found: dict[str, list[str]] = {}
+    empty = True
     with os.scandir(directory) as rows:
         for row in rows:
+            empty = False
             if match := _PART.fullmatch(row.name):
                 found.setdefault(match[1], []).append(row.name)
-    return found
+    return empty, found
 
 
 def remove_stale(directory: int, stale: dict[str, list[str]], target: str) -> None:
@@ -158,11 +162,10 @@ def remove_stale(directory: int, stale: dict[str, list[str]], target: str) -> No
 
 def _stem(name: str) -> str:
     # Room for the rest of the name within the 255 bytes of a file name.
-    return (
-        name
-        if len(name.encode("utf-8", "surrogateescape")) <= 200
-        else hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
-    )
+    if len(name) <= 50:  # four bytes a character at most
+        return name
+    encoded = name.encode("utf-8", "surrogateescape")
+    return name if len(encoded) <= 200 else hashlib.sha256(encoded).hexdigest()
 
 
 def _remove_if_free(directory: int, name: str) -> None:
