@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
 
 import structlog
 
@@ -23,7 +22,6 @@ from neuro_buckets.providers.memory import MemoryProvider
 from tests.interop.environments import ROOT, clean_environ
 from tests.service.support import over_a_socket
 
-Parser = Literal["h11", "httptools"]
 ADMINISTRATOR = "the-attacker"
 _AS_FAST_AS_IT_CAN = {"NEURO_SERVICE_REQUESTS_PER_SECOND": "1000000", "NEURO_SERVICE_BURST": "1000000"}
 
@@ -41,12 +39,12 @@ class Attacked:
 
 
 @contextmanager
-def attacked_service(directory: Path, parser: Parser) -> Iterator[Attacked]:
+def attacked_service(directory: Path) -> Iterator[Attacked]:
     """A service without limits of its own on how often it is asked; it must be alive at the end, and have no fault in its log."""
     log = directory / "service.err"
     with log.open("w") as errors:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.service.attacked_service", str(directory / "data"), parser],
+            [sys.executable, "-m", "tests.service.attacked_service", str(directory / "data")],
             cwd=ROOT,
             env={**clean_environ(directory), **_AS_FAST_AS_IT_CAN},
             stdout=subprocess.PIPE,
@@ -64,13 +62,13 @@ def attacked_service(directory: Path, parser: Parser) -> Iterator[Attacked]:
     assert "Traceback" not in log.read_text(), log.read_text()
 
 
-async def main(directory: Path, parser: Parser) -> None:
+async def main(directory: Path) -> None:
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     app = create_app(load_config(data_dir=directory), MemoryProvider())
-    async with app.router.lifespan_context(app), over_a_socket(app, parser) as url:
+    async with app.router.lifespan_context(app), over_a_socket(app) as url:
         context = app.state.context
         text, token = await context.tokens.issue_known(ADMINISTRATOR, timedelta(hours=2))
         await context.people.put_user(ADMINISTRATOR, is_admin=True)
@@ -80,4 +78,4 @@ async def main(directory: Path, parser: Parser) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), "h11" if sys.argv[2] == "h11" else "httptools"))
+    asyncio.run(main(Path(sys.argv[1])))

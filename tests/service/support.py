@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import httpx
 import uvicorn
@@ -194,9 +194,9 @@ class Service:
 
 
 @asynccontextmanager
-async def over_a_socket(app: FastAPI, parser: Literal["auto", "h11", "httptools"] = "auto") -> AsyncIterator[str]:
-    """The application on a real port, behind one of the server's two parsers; its lifespan is somebody else's."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="off", log_config=None, http=parser))
+async def over_a_socket(app: FastAPI) -> AsyncIterator[str]:
+    """The application on a real port, behind the parser that `neuro` chooses; its lifespan is somebody else's."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="off", log_config=None, http="h11"))
     task = asyncio.create_task(server.serve())
     while not server.started:
         await asyncio.sleep(0.01)

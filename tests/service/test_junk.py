@@ -1,4 +1,4 @@
-"""Malformed messages over raw sockets, at both parsers that the server may have: each is refused or left alone, and harms nothing."""
+"""Malformed messages over raw sockets: each is refused or left alone, and harms nothing."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ import pytest
 from yarl import URL
 
 from tests.service import junk
-from tests.service.attacked_service import Attacked, Parser, attacked_service
+from tests.service.attacked_service import Attacked, attacked_service
 
 SEED = int(os.environ.get("NEURO_TEST_SEED", "4"))
 MUTATED = 1500
@@ -25,10 +25,9 @@ _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 REFUSALS = {400, 401, 403, 404, 405, 409, 413, 414, 422, 429, 431}
 
 
-@pytest.fixture(params=["h11", "httptools"])
-def attacked(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Attacked]:
-    parser: Parser = request.param
-    with attacked_service(tmp_path, parser) as service:
+@pytest.fixture
+def attacked(tmp_path: Path) -> Iterator[Attacked]:
+    with attacked_service(tmp_path) as service:
         yield service
 
 
@@ -148,24 +147,23 @@ async def test_a_request_in_the_body_of_another_is_never_answered(attacked: Atta
         assert b"smuggled-one" not in answer
 
 
-async def test_a_header_without_an_end_is_cut_off(tmp_path: Path) -> None:
-    with attacked_service(tmp_path, "h11") as attacked:
-        await is_well(attacked)
-        before = memory_of(attacked.process)
-        for piece in (b"y" * 65536, b"X: y\r\n" * 10_000):
-            url = URL(attacked.url)
-            _, writer = await asyncio.open_connection(url.host, url.port)
-            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nX: ")
-            sent = 0
-            with suppress(ConnectionError):
-                while sent < 64 * junk.MIB:
-                    writer.write(piece)
-                    await writer.drain()
-                    sent += len(piece)
-            writer.transport.abort()
-            assert sent < 16 * junk.MIB, "nobody cut it off"
-        await is_well(attacked)
-        assert memory_of(attacked.process) - before < MOST_GROWTH
+async def test_a_header_without_an_end_is_cut_off(attacked: Attacked) -> None:
+    await is_well(attacked)
+    before = memory_of(attacked.process)
+    for piece in (b"y" * 65536, b"X: y\r\n" * 10_000):
+        url = URL(attacked.url)
+        _, writer = await asyncio.open_connection(url.host, url.port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nX: ")
+        sent = 0
+        with suppress(ConnectionError):
+            while sent < 64 * junk.MIB:
+                writer.write(piece)
+                await writer.drain()
+                sent += len(piece)
+        writer.transport.abort()
+        assert sent < 16 * junk.MIB, "nobody cut it off"
+    await is_well(attacked)
+    assert memory_of(attacked.process) - before < MOST_GROWTH
 
 
 async def test_half_requests_that_wait_hold_up_nobody(attacked: Attacked) -> None:

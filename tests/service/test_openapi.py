@@ -33,7 +33,7 @@ _COUNTED = re.compile(r'neuro_requests_total\{method="(\w+)",route="([^"]+)",sta
 def fuzz(programs: Path, directory: Path, seed: int) -> Counter[tuple[str, str, int]]:
     """One round. Returns what was answered, by method, route and status; fails with what schemathesis has found."""
     directory.mkdir()
-    with attacked_service(directory, "h11") as attacked:
+    with attacked_service(directory) as attacked:
         done = subprocess.run(
             [
                 str(programs / "schemathesis"), "run", f"{attacked.url}/api/v1/openapi.json",
