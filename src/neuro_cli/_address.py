@@ -18,7 +18,8 @@ from urllib.parse import quote, unquote_to_bytes
 import click
 from yarl import URL
 
-from neuro_sdk import Bucket, BucketEntry, Client, ResourceNotFound
+import neuro_sdk
+from neuro_sdk import Bucket, BucketEntry, ResourceNotFound
 
 from ._errors import advise
 
@@ -143,7 +144,7 @@ class Reader:
     cluster: str
 
 
-async def reader_of(client: Client) -> Reader:
+async def reader_of(client: "neuro_sdk.Client") -> Reader:
     """The one who is logged in, in the current cluster."""
     return Reader(client.username, await client.cluster_name())
 
@@ -164,7 +165,7 @@ def shown_entry(reader: Reader, entry: BucketEntry) -> str:
     return shown(reader, entry.bucket, entry.key)
 
 
-async def locate(client: Client, address: Address) -> tuple[Bucket, str]:
+async def locate(client: "neuro_sdk.Client", address: Address) -> tuple[Bucket, str]:
     """The bucket and the key of a blob, for the calls that want them apart.
 
     Raises:

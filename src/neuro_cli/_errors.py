@@ -14,8 +14,7 @@ A command that knows a better next step than the table says so with `advise`.
 """
 
 import re
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import click
 
@@ -25,14 +24,14 @@ FAILED, USAGE, AUTH, NOT_FOUND, CONFLICT, UNREACHABLE, BUG, INTERRUPTED = 1, 2, 
 _TRY = "try: "
 _MOST_LINES = 20
 _SECRET = re.compile(r"(?i)(X-Amz-\w+(?:-\w+)*=|\bsig=|\bsignature=|\btoken=|\bbearer\s+)[^\s&'\"]+")
+_ORDINARY_WORD = re.compile(r"[A-Z][a-z]*[,:]?(?!\S)")
 
 
 class SomeFailedError(Exception):
     """Some objects failed, and each has been told of; the rest is done."""
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """What to tell, and how to end."""
 
     message: str
@@ -105,7 +104,8 @@ def _message(error: Exception) -> str:
 
 def _of_click(error: click.ClickException) -> str:
     message = error.format_message().strip().removesuffix(".")
-    return message[:1].lower() + message[1:]
+    # A sentence of click's begins with a capital, which goes; a name (NEURO_URL, PostgreSQL, S3) stays as it is.
+    return message[:1].lower() + message[1:] if _ORDINARY_WORD.match(message) else message
 
 
 def _help_of(error: click.ClickException) -> str | None:

@@ -6,19 +6,25 @@ commands need to start, so it happens only for a name that is not built in, and 
 
 import importlib
 from collections.abc import Mapping
-from typing import NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from ._errors import advise
 
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
 PLUGINS = "neuro.commands"
 _SERVICE = {
     "up": "Run the service with its storage engine on this machine.",
+    "serve": "Run the service over a storage that runs elsewhere.",
     "token": "Make and revoke the tokens that users log in with.",
     "key": "The key that seals secrets in the service's database.",
+    "admin": "Who there is, and who may do what.",
 }
-"""What the service package adds, known here so that listing it does not import it."""
+"""What the service package adds, known here so that listing it imports nothing and reads no metadata."""
 
 
 class Lazy(NamedTuple):
@@ -45,7 +51,7 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """Every name, in the order in which a newcomer meets them."""
-        return [*self._lazy, *(name for name in self._find_plugins() if name not in self._lazy)]
+        return [*self._lazy, *(name for name in self._plugged if name not in self._lazy)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Import the command of that name, if there is one."""
@@ -75,17 +81,17 @@ class LazyGroup(click.Group):
     def _summary(self, name: str) -> str:
         if name in self._lazy:
             return self._lazy[name].summary
-        return _SERVICE.get(name) or f"Added by {self._find_plugins()[name]}."
+        dist = self._plugged[name].dist
+        return _SERVICE.get(name) or f"Added by {dist.name if dist else 'another package'}."
 
-    def _find_plugins(self) -> dict[str, str]:
-        """Names, and the package that each comes from."""
+    @cached_property
+    def _plugged(self) -> Mapping[str, "EntryPoint"]:
+        """The commands of other packages. Looked for once: a file of every installed package is read for it."""
         if not self._plugins:
             return {}
         from importlib.metadata import entry_points
 
-        return {
-            point.name: point.dist.name if point.dist else "another package" for point in entry_points(group=PLUGINS)
-        }
+        return {point.name: point for point in entry_points(group=PLUGINS)}
 
     def _load_plugin(self, name: str) -> click.Command | None:
         from importlib.metadata import entry_points

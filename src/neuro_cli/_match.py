@@ -3,12 +3,13 @@
 import errno
 from collections.abc import AsyncGenerator
 
-from neuro_sdk import BucketEntry, Client
+import neuro_sdk
+from neuro_sdk import BucketEntry
 
 from ._address import Address
 
 
-async def matches(client: Client, pattern: Address) -> AsyncGenerator[BucketEntry, None]:
+async def matches(client: "neuro_sdk.Client", pattern: Address) -> AsyncGenerator[BucketEntry, None]:
     """The blobs and folders that match, as they are found.
 
     Raises:

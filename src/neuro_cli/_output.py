@@ -5,7 +5,6 @@ connection of the SDK's, so it has an exception of its own, which nothing but `_
 """
 
 import contextlib
-import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -31,6 +30,8 @@ def data(line: str) -> None:
 
 def data_json(value: Mapping[str, JsonValue]) -> None:
     """Write one JSON object as one line."""
+    import json
+
     data(json.dumps(value, ensure_ascii=False))
 
 

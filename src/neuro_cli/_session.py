@@ -3,13 +3,12 @@
 Ctrl-C cancels that work and waits until the SDK has cleaned up behind it; a second one does not wait.
 """
 
-import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import TypeVar
 
 import neuro_sdk
-from neuro_sdk import AuthenticationError, BadGateway, Client, ConfigError, NeuroError, ServerNotAvailable
+from neuro_sdk import AuthenticationError, BadGateway, ConfigError, NeuroError, ServerNotAvailable
 
 from ._errors import SomeFailedError
 from ._outcome import report
@@ -20,8 +19,9 @@ _FATAL = (AuthenticationError, ServerNotAvailable, BadGateway, ConfigError)
 """What would only happen again with the next object."""
 
 
-def with_client(act: Callable[[Client], Awaitable[None]]) -> None:
+def with_client(act: Callable[["neuro_sdk.Client"], Awaitable[None]]) -> None:
     """Run `act` with a client of whoever is logged in."""
+    import asyncio  # here: it takes longer to import than the `--help` of a command to show
 
     async def session() -> None:
         async with neuro_sdk.get() as client:
@@ -42,6 +42,8 @@ async def for_each(
     if isinstance(items, list | tuple) and len(items) == 1:
         await act(items[0])
         return
+    import asyncio
+
     failed = itertools.count()
     slots = asyncio.Semaphore(at_once)
 

@@ -1,10 +1,11 @@
 """Buckets on any blob storage: `async with neuro_sdk.get() as client: client.buckets...`.
 
-Every public name stands here; all else is private.
+Every public name stands here; all else is private. What talks to servers is imported when it is first asked for: a program that
+only names errors and values, or that shows its `--help`, does not pay for asyncio and TLS.
 """
 
-from ._buckets import Buckets
-from ._client import Client, get, login_with_token
+import typing
+
 from ._errors import (
     ArgumentTypeError,
     AuthenticationError,
@@ -101,6 +102,32 @@ __all__ = [
     "login_with_token",
 ]
 
-for _name in __all__:
-    globals()[_name].__module__ = __name__
-del _name
+_ON_FIRST_USE = {"Buckets", "Client", "get", "login_with_token"}
+
+if typing.TYPE_CHECKING:
+    from ._buckets import Buckets
+    from ._client import Client, get, login_with_token
+else:  # hidden from type checkers, which would take it for a promise that every name is there
+
+    def __getattr__(name: str) -> object:
+        """Import what is in `_ON_FIRST_USE`; from then on it is an attribute like any other."""
+        if name not in _ON_FIRST_USE:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from . import _client
+
+        _settle(_ON_FIRST_USE, vars(_client))
+        return globals()[name]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def _settle(names: set[str], there: dict[str, typing.Any]) -> None:
+    """Make this package the home of what is public: for reprs, tracebacks and pickles."""
+    for name in names:
+        public = globals()[name] = there[name]
+        public.__module__ = __name__
+
+
+_settle(set(__all__) - _ON_FIRST_USE, globals())

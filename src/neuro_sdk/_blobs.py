@@ -1,12 +1,14 @@
 """What can be done with many blobs of one bucket: list, glob, tell directories, remove, measure. Algorithms over any store.
 
+What they find comes in batches of a page at most: a step of an asynchronous generator is a good part of what a key costs.
 A directory is nothing but a common beginning of keys up to a `/`; this and `_transfer` are the only rooms that know the word.
 """
 
 import errno
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
+from itertools import chain, islice, repeat
 
 from ._errors import BlobNotFound, IllegalArgumentError, TransferError
 from ._glob import ANY_DEPTH, compile_part, compile_parts, has_magic, literal_head
@@ -14,17 +16,20 @@ from ._models import BlobCommonPrefix, BlobObject, Bucket, BucketEntry, BucketUs
 from ._progress import AbstractDeleteProgress, StorageProgressDelete
 from ._stores.base import BlobInfo, BlobStore, Page, holds_any
 
-_PAGE = 1000
-
 
 def entry_of(bucket: Bucket, info: BlobInfo) -> BlobObject:
     """The public form of what a store tells."""
-    return BlobObject(info.key, bucket, info.size, info.created_at, info.modified_at)
+    # The `__init__` of a frozen value takes more than twice as long, and a listing makes one for every key.
+    entry = object.__new__(BlobObject)
+    values = entry.__dict__
+    values["bucket"] = bucket
+    values["key"], values["size"], values["modified_at"], values["created_at"], _ = info
+    return entry
 
 
 async def list_blobs(
     bucket: Bucket, store: BlobStore, prefix: str, *, recursive: bool, limit: int | None
-) -> AsyncGenerator[BucketEntry, None]:
+) -> AsyncGenerator[Iterable[BucketEntry], None]:
     """Entries whose key begins with `prefix`, page by page; of each page the common prefixes first.
 
     A limit cuts the same listing short, so it asks for the same pages.
@@ -34,22 +39,20 @@ async def list_blobs(
         return
     async with aclosing(store.list(prefix, delimiter="" if recursive else "/")) as pages:
         async for page in pages:
-            for entry in _entries(bucket, page):
-                yield entry
-                if left is not None:
-                    left -= 1
-                    if left == 0:
-                        return
+            yield islice(_entries(bucket, page), left)
+            if left is not None:
+                left -= len(page.prefixes) + len(page.blobs)
+                if left <= 0:
+                    return
 
 
-async def glob_blobs(bucket: Bucket, store: BlobStore, pattern: str) -> AsyncGenerator[BucketEntry, None]:
+async def glob_blobs(bucket: Bucket, store: BlobStore, pattern: str) -> AsyncGenerator[list[BucketEntry], None]:
     """Entries that match; with a trailing `/` in the pattern, directories only."""
     dirs_only = pattern.endswith("/")
     parts = (pattern[:-1] if dirs_only else pattern).split("/")
-    async with aclosing(_glob(bucket, store, "", parts, dirs_only=dirs_only)) as entries:
-        async for entry in entries:
-            if not dirs_only or entry.is_dir():
-                yield entry
+    async with aclosing(_glob(bucket, store, "", parts, dirs_only=dirs_only)) as found:
+        async for entries in found:
+            yield [entry for entry in entries if entry.is_dir()] if dirs_only else entries
 
 
 async def is_dir(store: BlobStore, key: str) -> bool:
@@ -154,7 +157,7 @@ class _Removal:
 
 async def _glob(
     bucket: Bucket, store: BlobStore, prefix: str, parts: list[str], *, dirs_only: bool
-) -> AsyncGenerator[BucketEntry, None]:
+) -> AsyncGenerator[list[BucketEntry], None]:
     while len(parts) > 1 and not has_magic(parts[0]):
         prefix, parts = f"{prefix}{parts[0]}/", parts[1:]
     part, rest = parts[0], parts[1:]
@@ -162,42 +165,34 @@ async def _glob(
         matches = compile_parts(parts).fullmatch
         async with aclosing(store.list(prefix)) as pages:
             async for page in pages:
-                for blob in page.blobs:
-                    relative = blob.key[len(prefix) :]
-                    if (relative or (prefix and len(parts) == 1)) and matches(
-                        relative.removesuffix("/") if dirs_only else relative
-                    ):
-                        yield entry_of(bucket, blob)
+                yield [
+                    entry_of(bucket, blob)
+                    for blob in page.blobs
+                    if ((relative := blob.key[len(prefix) :]) or (prefix and len(parts) == 1))
+                    and matches(relative.removesuffix("/") if dirs_only else relative)
+                ]
         return
     matches = compile_part(part).fullmatch
-    async with aclosing(_level(bucket, store, prefix, literal_head(part))) as level:
-        async for name, entry in level:
-            if not matches(name.removesuffix("/")):
-                continue
-            if not rest:
-                yield entry
-            elif isinstance(entry, BlobCommonPrefix):
-                async with aclosing(_glob(bucket, store, entry.key, rest, dirs_only=dirs_only)) as deeper:
-                    async for match in deeper:
-                        yield match
-
-
-async def _level(
-    bucket: Bucket, store: BlobStore, folder: str, beginning: str
-) -> AsyncGenerator[tuple[str, BucketEntry], None]:
-    """What is directly in a folder and begins so, with its name in there."""
-    async with aclosing(store.list(folder + beginning, delimiter="/")) as pages:
+    async with aclosing(store.list(prefix + literal_head(part), delimiter="/")) as pages:
         async for page in pages:
-            for entry in _entries(bucket, page):
-                if name := entry.key[len(folder) :]:
-                    yield name, entry
+            matching = [
+                entry
+                for entry in _entries(bucket, page)
+                if (name := entry.key[len(prefix) :]) and matches(name.removesuffix("/"))
+            ]
+            if not rest:
+                yield matching
+                continue
+            for entry in matching:
+                if isinstance(entry, BlobCommonPrefix):
+                    async with aclosing(_glob(bucket, store, entry.key, rest, dirs_only=dirs_only)) as deeper:
+                        async for entries in deeper:
+                            yield entries
 
 
-def _entries(bucket: Bucket, page: Page) -> list[BucketEntry]:
-    return [
-        *(BlobCommonPrefix(prefix, bucket) for prefix in page.prefixes),
-        *(entry_of(bucket, blob) for blob in page.blobs),
-    ]
+def _entries(bucket: Bucket, page: Page) -> Iterator[BucketEntry]:
+    prefixes = (BlobCommonPrefix(prefix, bucket) for prefix in page.prefixes)
+    return chain(prefixes, map(entry_of, repeat(bucket), page.blobs))
 
 
 def check_limit(limit: int | None) -> None:

@@ -23,6 +23,7 @@ async def for_each(items: AsyncIterator[T], act: Callable[[T], Awaitable[None]],
                 except StopAsyncIteration:
                     return
             await act(item)
+            del item  # it may be large, and the next may be long in coming
 
     await together(*(work() for _ in range(limit)))
 

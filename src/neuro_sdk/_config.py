@@ -12,7 +12,6 @@ import base64
 import binascii
 import json
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -142,6 +141,8 @@ def _passed(text: str | None) -> Mapping[str, str]:
 
 
 def _stored(file: Path) -> Mapping[str, str]:
+    import tomllib  # not needed where the environment says it all
+
     try:
         if file.stat().st_mode & 0o077:
             raise ConfigError(f"{file} can be read by others and holds a token: chmod 600 {file}")

@@ -51,14 +51,31 @@ def test_the_version_imports_not_even_click() -> None:
     assert modules_after("--version").isdisjoint({*HEAVY, "click", "importlib.metadata"})
 
 
-def test_help_imports_nothing_heavy() -> None:
-    assert modules_after("--help").isdisjoint(HEAVY)
+def test_help_imports_nothing_heavy_and_reads_no_metadata() -> None:
+    assert modules_after("--help").isdisjoint({*HEAVY, "json", "email.parser"})
 
 
 def test_help_of_a_group_imports_no_command_and_reads_no_entry_points() -> None:
     modules = modules_after("blob", "--help")
     assert modules.isdisjoint({*HEAVY, "importlib.metadata"})
     assert not any(module.startswith("neuro_cli.commands.blob.") for module in modules)
+
+
+HELP_OF_EACH = """
+import sys
+from neuro_cli.commands.blob import blob
+from neuro_cli.main import main
+for command in (["login"], ["status"], *(["blob", name] for name in blob.list_commands(None))):
+    assert main([*command, "--help"]) == 0
+sys.stderr.write("\\n".join(sys.modules))
+"""
+
+
+def test_help_of_a_command_imports_nothing_that_talks_to_servers() -> None:
+    done = subprocess.run([sys.executable, "-c", HELP_OF_EACH], capture_output=True, text=True, check=True)
+    modules = set(done.stderr.splitlines())
+    assert {"neuro_cli.commands.blob.cp", "neuro_sdk"} <= modules
+    assert modules.isdisjoint({"asyncio", "ssl", "neuro_sdk._client", "pathspec", "rich"})
 
 
 def test_help_lists_the_commands_of_the_service_without_importing_it(neuro: Program) -> None:

@@ -58,6 +58,22 @@ def test_a_message_is_what_and_then_the_next_step() -> None:
     assert str(problem) == ("error: there is no bucket 'phots'\n  try: neuro blob lsbucket, to see which there are")
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("Missing argument 'URL'.", "missing argument 'URL'"),
+        ("No, not that", "no, not that"),
+        ("NEURO_SERVICE_PROT is no setting", "NEURO_SERVICE_PROT is no setting"),
+        ("NEURO_SERVICE_PROT: no setting", "NEURO_SERVICE_PROT: no setting"),
+        ("PostgreSQL does not answer", "PostgreSQL does not answer"),
+        ("S3 does not answer", "S3 does not answer"),
+        ("Data/today.txt is not the address of a blob", "Data/today.txt is not the address of a blob"),
+    ],
+)
+def test_a_sentence_begins_small_and_a_name_stays_as_it_is(said: str, told: str) -> None:
+    assert _errors.explain(click.UsageError(said)).message == told
+
+
 def test_the_advice_of_a_command_stands_before_the_table() -> None:
     error = _errors.advise(sdk.BucketNotFound("there is no bucket 'b'"), "neuro blob mkbucket --name b")
     assert _errors.explain(error).hint == "neuro blob mkbucket --name b"

@@ -89,7 +89,8 @@ class BucketMachine(RuleBasedStateMachine):
     @rule(prefix=prefixes, recursive=st.booleans(), limit=st.one_of(st.none(), st.integers(0, 4)))
     def list(self, prefix: str, recursive: bool, limit: int | None) -> None:
         async def found() -> list[str]:
-            return [e.key async for e in list_blobs(BUCKET, self.store, prefix, recursive=recursive, limit=limit)]
+            found = list_blobs(BUCKET, self.store, prefix, recursive=recursive, limit=limit)
+            return [entry.key async for batch in found for entry in batch]
 
         expected = {key for key in self.model if key.startswith(prefix)}
         if not recursive:
@@ -106,7 +107,7 @@ class BucketMachine(RuleBasedStateMachine):
     @rule(pattern=patterns)
     def glob(self, pattern: str) -> None:
         async def found() -> list[str]:
-            return [entry.key async for entry in glob_blobs(BUCKET, self.store, pattern)]
+            return [entry.key async for batch in glob_blobs(BUCKET, self.store, pattern) for entry in batch]
 
         parts = pattern.split("/")
         expected = set()
@@ -119,7 +120,7 @@ class BucketMachine(RuleBasedStateMachine):
     @rule(name=st.sampled_from(["a", "*b", "?"]))
     def glob_at_any_depth(self, name: str) -> None:
         async def found() -> list[str]:
-            return [entry.key async for entry in glob_blobs(BUCKET, self.store, f"**/{name}")]
+            return [entry.key async for batch in glob_blobs(BUCKET, self.store, f"**/{name}") for entry in batch]
 
         expected = [key for key in self.model if fnmatchcase(key.split("/")[-1], name)]
         assert sorted(self.wait(found())) == sorted(expected)

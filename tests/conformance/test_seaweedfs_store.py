@@ -1,9 +1,11 @@
 """The store suite on the embedded engine, with credentials that the provider issued for just this bucket."""
 
 import asyncio
+import os
 import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -11,11 +13,13 @@ from neuro_buckets.engine import Engine
 from neuro_buckets.providers.base import Access, Grant
 from neuro_buckets.providers.seaweedfs import SeaweedProvider
 from neuro_sdk import Bucket
-from neuro_sdk._http import HttpClient
+from neuro_sdk._http import HttpClient, Stretch
 from neuro_sdk._stores.base import BlobStore
 from neuro_sdk._stores.credentials import Credentials
 from neuro_sdk._stores.s3 import S3Store
 from tests.conformance.stores import StoreSuite
+
+MIB = 2**20
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +51,26 @@ class TestSeaweedfsStore(StoreSuite):
             await store.delete_many([blob.key for blob in page.blobs])
         await http.aclose()
         await provider.delete_bucket(name)
+
+    async def test_large_bodies_are_hauled_both_ways(self, store: S3Store, tmp_path: Path) -> None:
+        body = os.urandom(MIB) * 11 + b"the end"
+        with (tmp_path / "file").open("w+b") as file, (tmp_path / "copy").open("w+b") as copy:
+            file.write(body)
+            file.flush()
+            async with store.haul() as haul:
+                assert await haul.put("whole", Stretch(file.fileno(), 0, len(body)), lambda: None)
+                upload_id, at = await store.begin("parts"), 6 * MIB
+                parts = [
+                    await haul.put_part("parts", upload_id, 1, Stretch(file.fileno(), 0, at)),
+                    await haul.put_part("parts", upload_id, 2, memoryview(body)[at:]),
+                ]
+                await store.complete("parts", upload_id, [part for part in parts if part is not None])
+                for key in ("whole", "parts"):
+                    info = await store.head(key)
+                    for start, stop in ((0, len(body)), (5, at)):
+                        os.ftruncate(copy.fileno(), 0)
+                        assert await haul.get(info, start, stop, copy.fileno(), lambda _: None) == stop - start
+                        assert os.pread(copy.fileno(), stop - start, start) == body[start:stop]
 
     async def open_uploads(self, store: BlobStore) -> int:
         assert isinstance(store, S3Store)

@@ -37,6 +37,18 @@ async def test_a_bucket_without_a_name_works_by_its_id(client: Client) -> None:
     await client.buckets.rm(bucket.id)
 
 
+async def test_a_listing_gives_one_entry_after_the_other_and_may_be_left_at_any(client: Client, bucket: Bucket) -> None:
+    for key in ("a", "b/1", "b/2", "c"):
+        await client.buckets.put_blob(bucket.id, key, b"body")
+    for limit, expected in ((None, ["b/", "a", "c"]), (2, ["b/", "a"]), (0, [])):
+        async with client.buckets.list_blobs(bucket.uri, limit=limit) as entries:
+            assert [entry.key async for entry in entries] == expected
+    for stream in (client.buckets.list_blobs(bucket.uri, recursive=True), client.buckets.glob_blobs(bucket.uri / "**")):
+        async with stream as entries:
+            assert (await anext(entries)).key == "a"
+        assert [entry async for entry in entries] == []
+
+
 async def test_a_taken_name_is_a_conflict_that_names_it(client: Client, bucket: Bucket) -> None:
     with pytest.raises(Conflict, match=str(bucket.name)):
         await client.buckets.create(bucket.name)

@@ -6,7 +6,7 @@ The server makes each page when it is asked for, in the order and the XML of S3.
 import asyncio
 import gc
 import tracemalloc
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -103,10 +103,11 @@ async def bucket_of(count: int) -> AsyncIterator[S3Store]:
         await http.aclose()
 
 
-async def length(items: AsyncIterator[object]) -> int:
+async def length(batches: AsyncIterator[Iterable[object]]) -> int:
     count = 0
-    async for _ in items:
-        count += 1
+    async for batch in batches:
+        for _ in batch:
+            count += 1
     return count
 
 

@@ -1,16 +1,18 @@
 """The client over TLS: whom it trusts, what it says when it does not, and that the rest holds there too."""
 
 import asyncio
+import contextlib
 import hashlib
+import socket
 import ssl
 
 import pytest
 
 from neuro_sdk._errors import BadGateway, ConnectionFailed, ServerTimeout
-from neuro_sdk._http import HttpClient, Origin, Timeouts, transient
+from neuro_sdk._http import Answer, HttpClient, Origin, Request, Timeouts, transient
 
 from .http_certificates import Authority
-from .http_servers import answering, ok, once, read_request, serving, silent, until
+from .http_servers import answering, ok, once, read_request, serving, serving_in_a_thread, silent, until
 
 MIB = 1024 * 1024
 
@@ -195,3 +197,65 @@ async def test_the_default_context_is_made_once_and_verifies(
     assert made[0].verify_mode == ssl.CERT_REQUIRED
     assert made[0].check_hostname
     await client.aclose()
+
+
+@pytest.mark.parametrize("goodbye", [True, False], ids=["said", "not said"])
+async def test_a_body_without_a_length_is_whole_only_where_the_server_ends_tls(
+    authority: Authority, goodbye: bool
+) -> None:
+    def script(connection: socket.socket, number: int) -> None:
+        plain = connection.dup()
+        with authority.server_context().wrap_socket(connection, server_side=True, suppress_ragged_eofs=False) as secure:
+            secure.recv(65536)
+            secure.sendall(b"HTTP/1.1 200 OK\r\n\r\nto the end")
+            if goodbye:
+                with contextlib.suppress(OSError):
+                    secure.unwrap()
+            plain.shutdown(socket.SHUT_WR)
+            plain.close()
+
+    client = HttpClient(ssl_context=authority.client_context(), environ={})
+    with serving_in_a_thread(script) as server:
+        origin = Origin("https", "127.0.0.1", server.port)
+        if goodbye:
+            assert (await client.request("GET", origin, "/")).body == b"to the end"
+        else:
+            with pytest.raises(ConnectionFailed, match="without the end of TLS"):
+                await client.request("GET", origin, "/")
+        await client.aclose()
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_many_small_answers_in_a_burst_are_each_their_own(authority: Authority, version: ssl.TLSVersion) -> None:
+    class Ask:
+        def __init__(self, number: int) -> None:
+            self.number = number
+            self.got: bytes | None = None
+
+        def request(self) -> Request:
+            return Request("PUT", f"/{self.number}", [], b"%d" % self.number * 50)
+
+        def answered(self, answer: Answer, body: bytes) -> None:
+            self.got = body
+
+        def failed(self) -> None:
+            raise AssertionError("nothing went wrong")
+
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            _, body = await read_request(reader)
+            writer.write(ok(body))
+            await writer.drain()
+
+    context = authority.server_context()
+    context.maximum_version = version
+    client = HttpClient(ssl_context=authority.client_context(), environ={})
+    async with serving(echo, context=context) as server, asyncio.timeout(30):
+        jobs = [Ask(number) for number in range(2000)]
+        async with client.burst(server.origin) as burst:
+            for job in jobs:
+                burst.submit(job)
+                await burst.room()
+            await burst.drained()
+        assert [job.got for job in jobs] == [b"%d" % number * 50 for number in range(2000)]
+        await client.aclose()

@@ -4,6 +4,7 @@ import array
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import cast
 
 import pytest
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 
 from neuro_sdk import ArgumentTypeError, ServerNotAvailable
 from neuro_sdk._stores import multipart
-from neuro_sdk._stores.base import BlobStore, Buffer, Part
+from neuro_sdk._stores.base import BlobStore, Buffer, Haul, Part
+from neuro_sdk._stores.memory import MemoryStore
 from neuro_sdk._stores.multipart import MAX_PARTS, PARTS_AT_ONCE, SINGLE_PUT_BYTES, cut, part_bytes_for, put_in_parts
 
 MIB, TIB = 2**20, 2**40
@@ -156,6 +158,9 @@ class RecordingStore:
         self.blob: bytes | None = None
         self.sending = self.most_sending = 0
         self.sending_at_abort = -1
+
+    def haul(self) -> AbstractAsyncContextManager[Haul]:
+        return MemoryStore("none").haul()
 
     async def begin(self, key: str) -> str:
         self.log.append("begin")

@@ -95,6 +95,17 @@ HEAVY = [
     "rich", "sqlalchemy", "urllib.request", "xml.etree.ElementTree", "neuro_buckets", "neuro_cli", "neuro_sdk._stores.s3",
 ]  # fmt: skip
 
+TALKING = [
+    "asyncio",
+    "json",
+    "socket",
+    "ssl",
+    "neuro_sdk._api",
+    "neuro_sdk._buckets",
+    "neuro_sdk._client",
+    "neuro_sdk._http",
+]
+
 
 @pytest.mark.parametrize("name", sorted(METHODS))
 def test_a_documented_method_takes_what_is_documented(name: str) -> None:
@@ -218,7 +229,7 @@ def test_every_public_name_is_listed_in_order() -> None:
     assert listed == sorted(listed)
     assert len(set(listed)) == len(listed)
     there = {
-        name for name, value in vars(neuro_sdk).items() if not name.startswith("_") and not inspect.ismodule(value)
+        name for name in dir(neuro_sdk) if not name.startswith("_") and not inspect.ismodule(getattr(neuro_sdk, name))
     }
     assert set(listed) == there
 
@@ -233,9 +244,45 @@ def test_the_version_is_the_packages() -> None:
     assert neuro_sdk.__version__ == importlib.metadata.version("neuro-buckets")
 
 
-def test_importing_the_sdk_imports_nothing_heavy() -> None:
-    asked = "import sys, neuro_sdk; print(*sys.modules)"
-    answered = subprocess.run([sys.executable, "-c", asked], check=True, capture_output=True, text=True, timeout=60)
-    loaded = set(answered.stdout.split())
-    assert "neuro_sdk._buckets" in loaded
-    assert loaded & set(HEAVY) == set()
+def printed_by(*lines: str) -> list[str]:
+    """What a fresh Python prints."""
+    command = [sys.executable, "-c", "\n".join(lines)]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.split()
+
+
+def test_importing_the_sdk_imports_nothing_that_talks_to_servers() -> None:
+    loaded = set(printed_by("import sys, neuro_sdk", "print(*sys.modules)"))
+    assert "neuro_sdk._models" in loaded
+    assert loaded & {*HEAVY, *TALKING} == set()
+
+
+def test_the_client_imports_nothing_heavy() -> None:
+    loaded = set(printed_by("import sys, neuro_sdk", "neuro_sdk.Client", "print(*sys.modules)"))
+    assert {"neuro_sdk._buckets", "neuro_sdk._client"} <= loaded
+    assert loaded & {*HEAVY, "tomllib"} == set()
+
+
+@pytest.mark.parametrize("name", ["Buckets", "Client", "get", "login_with_token"])
+def test_what_is_imported_on_first_use_is_like_any_other_name(name: str) -> None:
+    lines = printed_by(
+        "import pickle, neuro_sdk",
+        f"assert {name!r} in dir(neuro_sdk) and {name!r} not in vars(neuro_sdk)",
+        f"first = pickle.loads(b'cneuro_sdk\\n{name}\\n.')",
+        f"from neuro_sdk import {name}",
+        f"assert {name} is first is neuro_sdk.{name} is vars(neuro_sdk)[{name!r}]",
+        f"assert pickle.loads(pickle.dumps({name})) is first",
+        f"print({name}.__module__)",
+    )
+    assert lines == ["neuro_sdk"]
+
+
+def test_a_star_takes_every_public_name() -> None:
+    names = printed_by(
+        "before = {*globals(), 'before'}", "from neuro_sdk import *", "print(*globals().keys() - before)"
+    )
+    assert sorted(names) == neuro_sdk.__all__
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="module 'neuro_sdk' has no attribute 'Bukkets'"):
+        getattr(neuro_sdk, "Bukkets")  # noqa: B009 - mypy knows that it is not there

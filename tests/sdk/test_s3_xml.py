@@ -173,6 +173,34 @@ def test_a_row_that_is_written_in_another_way_is_not_overlooked(text: str) -> No
     assert s3_xml.parse_page(page_of(text)) == (ONE_ROW, None)
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        aws_row(Row("k", 7), False),
+        seaweed_row(Row("k", 7, quote="&#34;"), False),
+        seaweed_row(Row("k", 7, quote='"'), False),
+        seaweed_row(Row("k", 7), False).replace("<Size>7", "<Size>07"),
+        seaweed_row(Row("k", 7), False).replace("<Key>k", "<Key>&#107;"),
+        seaweed_row(Row("k", 7), False).replace("0123", "&#48;123"),
+        seaweed_row(Row("k", 7), False).replace("2026-", "&#50;026-"),
+    ],
+    ids=["order", "quotes", "plain quotes", "zero", "entity in key", "entity in etag", "entity in date"],
+)
+@pytest.mark.parametrize("first", [0, 1])
+def test_rows_of_a_page_that_are_written_in_two_ways_are_all_read(other: str, first: int) -> None:
+    rows = [seaweed_row(Row("j", 7), False)] * 2
+    rows.insert(2 * first, other)
+    keys = ["j", "j"]
+    keys.insert(2 * first, "k")
+    assert s3_xml.parse_page(page_of("".join(rows))) == (meant([Row(key, 7) for key in keys], []), None)
+
+
+@pytest.mark.parametrize(("text", "etag"), [("", None), ("&quot;&quot;", None), ("e", '"e"'), ("&quot;e&quot;", '"e"')])
+def test_an_etag_is_quoted_or_there_is_none(text: str, etag: str | None) -> None:
+    body = page_of(seaweed_row(Row("k", 7, etag=""), False).replace("<ETag></ETag>", f"<ETag>{text}</ETag>"))
+    assert s3_xml.parse_page(body)[0].blobs[0].etag == etag
+
+
 def test_a_line_end_that_xml_folds_is_folded() -> None:
     body = page_of(seaweed_row(Row("a__b", 7), False).replace("__", "\r\n"))
     assert s3_xml.parse_page(body)[0].blobs[0].key == "a\nb"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import grpc
 
 _SERVICE = "/iam_pb.SeaweedIdentityAccessManagement"
-_TIMEOUT_SECONDS = 20
+_TIMEOUT_SECONDS = 10
 _TOKEN_SECONDS = 300
 _OPTIONS = (
     ("grpc.enable_http_proxy", 0),  # the storage is ours and near; a proxy meant for the internet would not find it

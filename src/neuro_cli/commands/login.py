@@ -1,6 +1,5 @@
 """`neuro login`: where, and with which token. That is never an argument: every user of the machine could read it."""
 
-import asyncio
 import json
 import sys
 from pathlib import Path
@@ -40,6 +39,8 @@ def login(url: str | None, ready: Path | None, token_stdin: bool) -> None:
         assert url is not None
         _service_url(url)
         token = _ask_token(from_stdin=token_stdin or not sys.stdin.isatty())
+    import asyncio
+
     asyncio.run(_login(_service_url(url), token))
 
 

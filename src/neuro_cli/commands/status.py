@@ -1,7 +1,5 @@
 """`neuro status`: where, who, and whether it answers."""
 
-import asyncio
-
 import click
 
 import neuro_sdk
@@ -17,6 +15,8 @@ def status(as_json: bool) -> None:
 
     The exit code is 0 if it does; if not, it says why, as everywhere.
     """
+    import asyncio
+
     known: dict[str, JsonValue] = {
         "url": None,
         "user": None,

@@ -1,6 +1,7 @@
 """The calls on blobs, by bucket and key or by address. The algorithms stand in `neuro_sdk._blobs`, for any store."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 
 from yarl import URL
 
@@ -114,11 +115,15 @@ class BlobCalls(Calls):
         _blobs.check_limit(limit)
 
         async def entries() -> AsyncGenerator[BucketEntry, None]:
-            async with self._addressed(uri) as (opened, prefix):
-                async for entry in _blobs.list_blobs(
-                    opened.bucket, opened.store, prefix, recursive=recursive, limit=limit
-                ):
-                    yield entry
+            async with (
+                self._addressed(uri) as (opened, prefix),
+                aclosing(
+                    _blobs.list_blobs(opened.bucket, opened.store, prefix, recursive=recursive, limit=limit)
+                ) as found,
+            ):
+                async for batch in found:
+                    for entry in batch:
+                        yield entry
 
         return Stream(entries())
 
@@ -129,9 +134,13 @@ class BlobCalls(Calls):
         """
 
         async def entries() -> AsyncGenerator[BucketEntry, None]:
-            async with self._addressed(uri) as (opened, pattern):
-                async for entry in _blobs.glob_blobs(opened.bucket, opened.store, pattern):
-                    yield entry
+            async with (
+                self._addressed(uri) as (opened, pattern),
+                aclosing(_blobs.glob_blobs(opened.bucket, opened.store, pattern)) as found,
+            ):
+                async for batch in found:
+                    for entry in batch:
+                        yield entry
 
         return Stream(entries())
 

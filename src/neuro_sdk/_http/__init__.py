@@ -6,22 +6,29 @@ Nothing here knows a provider, a signature or a status that means something to o
 from ._answer import Answer
 from ._burst import Burst, Request
 from ._client import Buffer, HttpClient, Response, StreamedResponse
+from ._haul import Haul, Refused
 from ._head import Headers
+from ._line import Body, Line, Stretch
 from ._origin import Origin
 from ._retry import RetryPolicy, retry_after_seconds, retrying, transient
 from ._timeouts import Timeouts
 
 __all__ = [
     "Answer",
+    "Body",
     "Buffer",
     "Burst",
+    "Haul",
     "Headers",
     "HttpClient",
+    "Line",
     "Origin",
+    "Refused",
     "Request",
     "Response",
     "RetryPolicy",
     "StreamedResponse",
+    "Stretch",
     "Timeouts",
     "retry_after_seconds",
     "retrying",

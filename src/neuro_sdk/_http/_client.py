@@ -20,6 +20,7 @@ from ._burst import Burst, Way
 from ._connect import Route
 from ._connection import RECEIVE_BYTES, Connection
 from ._exchange import Exchange
+from ._haul import Haul
 from ._head import Headers, build_head
 from ._origin import Origin
 from ._pool import Pool
@@ -100,7 +101,9 @@ class HttpClient:
         self._ssl_context = ssl_context
         self._environ = os.environ if environ is None else environ
         self._ways: dict[Origin, Way] = {}
+        self._hauls: dict[Origin, Haul] = {}
         self._buffer = memoryview(bytearray(RECEIVE_BYTES))
+        self._cipher_buffer = memoryview(bytearray(RECEIVE_BYTES))
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
@@ -154,11 +157,25 @@ class HttpClient:
         way = self._ways.get(origin) or self._find_way(loop, origin)
         return Burst(loop, way, str(origin), self._timeouts)
 
+    def haul(self, origin: Origin) -> Haul:
+        """Large bodies to and from one server, cheaply, as long as all goes well; enter it before use."""
+        loop = self._check_loop()
+        haul = self._hauls.get(origin)
+        if haul is None:
+            if origin not in self._ways:
+                self._find_way(loop, origin)
+            context = self._ssl_context if origin.scheme == "https" else None
+            here = proxy_for(origin, self._environ) is None
+            haul = self._hauls[origin] = Haul(loop, origin, context, self._timeouts, here=here)
+        return haul
+
     async def aclose(self) -> None:
         """Close all connections; requests under way fail with `ConnectionFailed`. The client cannot be used again."""
         if self._loop is not None and not self._closed:
             self._check_loop()
         self._closed = True
+        for haul in self._hauls.values():
+            haul.break_off()
         lost = [connection_lost for way in self._ways.values() for connection_lost in way.pool.close()]
         if lost:
             await asyncio.wait(lost)
@@ -220,7 +237,7 @@ class HttpClient:
                 self._ssl_context = ssl.create_default_context()
             context = self._ssl_context
         proxy = proxy_for(origin, self._environ)
-        pool = Pool(loop, self._connections, Route(origin, proxy, context, self._buffer).connect)
+        pool = Pool(loop, self._connections, Route(origin, proxy, context, self._buffer, self._cipher_buffer).connect)
         by_proxy: Proxy | None = proxy if origin.scheme == "http" else None
         prefix, headers = (str(origin), by_proxy.headers) if by_proxy else ("", [])
         way = self._ways[origin] = Way(pool, origin.host_header, prefix, headers)

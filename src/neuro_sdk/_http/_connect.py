@@ -18,6 +18,7 @@ from ._head import build_connect_head
 from ._origin import Origin
 from ._proxy import Proxy
 from ._timeouts import Timeouts
+from ._tls import Tls
 
 AddressInfo = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...]]
 
@@ -33,6 +34,9 @@ class Route:
     proxy: Proxy | None
     context: ssl.SSLContext | None
     buffer: memoryview
+    """All connections receive into it, and nothing stays there."""
+    cipher_buffer: memoryview
+    """The same, for what is under TLS."""
 
     def __str__(self) -> str:
         return f"{self.origin} through the proxy {self.proxy}" if self.proxy else str(self.origin)
@@ -71,22 +75,16 @@ class Route:
 
     async def _connect(self, loop: asyncio.AbstractEventLoop, timeouts: Timeouts, deadline: float) -> Connection:
         hop = self.proxy.origin if self.proxy else self.origin
-        direct = self.context if self.proxy is None else None
-        _, connection = await loop.create_connection(
-            lambda: Connection(loop, self.buffer),
-            sock=await _connected(loop, hop.host, hop.port),
-            ssl=direct,
-            server_hostname=_server_name(hop) if direct else None,
-        )
+        opened = await connected(loop, hop.host, hop.port)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        _, connection = await loop.create_connection(lambda: Connection(loop, self.buffer), sock=opened)
         try:
-            connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            if self.proxy and self.context:
-                await self._tunnel(loop, connection, self.proxy, timeouts, deadline)
-                tls = await loop.start_tls(
-                    connection.transport, connection, self.context, server_hostname=_server_name(self.origin)
-                )
-                if tls is None:
-                    raise ConnectionFailed(f"cannot connect to {self}: the connection was closed while TLS began")
+            if self.context:
+                plain = connection.transport
+                if self.proxy:
+                    await self._tunnel(loop, connection, self.proxy, timeouts, deadline)
+                tls = Tls(connection, plain, self.context, _server_name(self.origin), self.cipher_buffer)
+                await tls.handshake(loop)
                 connection.transport = tls
         except BaseException:
             connection.abort()
@@ -115,7 +113,7 @@ class Route:
             raise BadGateway(f"the proxy {proxy} sent more than its answer to CONNECT {authority}")
 
 
-async def _connected(loop: asyncio.AbstractEventLoop, host: str, port: int) -> socket.socket:
+async def connected(loop: asyncio.AbstractEventLoop, host: str, port: int) -> socket.socket:
     """A connected socket: the next address of a name is tried beside those that are slow, and whoever answers first is taken.
 
     As `loop.create_connection` does it; that one, cancelled in the wrong moment, leaves a connection open.

@@ -139,7 +139,7 @@ class Connection(asyncio.BufferedProtocol):
         """See `asyncio.BufferedProtocol`."""
         if self._exchange is not None:
             self._exchange.end(None, self._sent())
-        self.abort()  # over TLS asyncio would close later, and take requests until then
+        self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.BaseProtocol`."""

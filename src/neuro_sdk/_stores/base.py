@@ -8,16 +8,16 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from neuro_sdk._errors import BlobNotFound
+from neuro_sdk._http import Body, Stretch
 
 Buffer = bytes | bytearray | memoryview
 
 
-@dataclass(frozen=True, slots=True)
-class BlobInfo:
-    """What a provider tells about one blob."""
+class BlobInfo(NamedTuple):
+    """What a provider tells about one blob. A tuple, because a listing makes one for every key."""
 
     key: str
     size: int
@@ -87,8 +87,31 @@ class Burst(Protocol):
         """Return when `done` was called for all."""
 
 
+class Haul(Protocol):
+    """Large bodies, a few side by side, at little cost each byte, as long as all goes well.
+
+    As with a burst, whatever does not is done again with care by the caller. None of these raises for trouble with the provider.
+    """
+
+    async def put(self, key: str, body: Stretch, check: Callable[[], None]) -> bool:
+        """Store a blob, of a stretch that fits one request; whether it is stored. `check` is called in a thread, and raises a `NeuroError`
+        if the file is not what it was: what is stored is what it was at that moment."""
+
+    async def put_part(self, key: str, upload_id: str, number: int, body: Body) -> Part | None:
+        """Store one part; None if it is not known to be stored."""
+
+    async def get(self, info: BlobInfo, start: int, stop: int, descriptor: int, moved: Callable[[int], None]) -> int:
+        """Write this range of exactly this blob to the same place of a file. Returns how many bytes are right there, from the start.
+
+        Of a whole blob, which is verified, it is all or none. `moved` is told of bytes that came, or, below 0, did not count.
+        """
+
+
 class BlobStore(Protocol):
     """One open bucket."""
+
+    def haul(self) -> AbstractAsyncContextManager[Haul]:
+        """Large puts and gets. Cancelled, each ends before it returns: no thread uses the file any more."""
 
     def burst(self) -> AbstractAsyncContextManager[Burst]:
         """Many small puts or gets. What is not done when it is left is dropped."""

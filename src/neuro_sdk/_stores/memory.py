@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import ClassVar
 
 from neuro_sdk._errors import BlobChanged, BlobNotFound, IllegalArgumentError, ResourceNotFound
+from neuro_sdk._http import Body, Stretch
 
 from .base import BlobInfo, BlobReader, Buffer, Page, Part, Upload
 from .keys import MAX_KEY_BYTES, check_key
@@ -49,6 +50,22 @@ class _Burst:
         """See `Burst.drained`."""
 
 
+class _Haul:
+    """Leaves all to care, as `_Burst`."""
+
+    async def put(self, key: str, body: Stretch, check: Callable[[], None]) -> bool:  # noqa: ARG002
+        """See `Haul.put`."""
+        return False
+
+    async def put_part(self, key: str, upload_id: str, number: int, body: Body) -> Part | None:  # noqa: ARG002
+        """See `Haul.put_part`."""
+        return None
+
+    async def get(self, info: BlobInfo, start: int, stop: int, descriptor: int, moved: Callable[[int], None]) -> int:  # noqa: ARG002
+        """See `Haul.get`."""
+        return 0
+
+
 class MemoryStore:
     """One bucket of this process, by name; every store of that name sees the same blobs."""
 
@@ -63,6 +80,11 @@ class MemoryStore:
     async def burst(self) -> AsyncIterator["_Burst"]:
         """See `BlobStore.burst`."""
         yield _Burst()
+
+    @asynccontextmanager
+    async def haul(self) -> AsyncIterator["_Haul"]:
+        """See `BlobStore.haul`."""
+        yield _Haul()
 
     async def head(self, key: str) -> BlobInfo:
         """See `BlobStore.head`."""

@@ -50,6 +50,7 @@ async def cut(body: Buffer | AsyncIterator[bytes], size: int | None) -> AsyncIte
                 part = held[:part_bytes]
                 del held[:part_bytes]  # moves no bytes, however large the chunk was
             yield part
+            del part  # or it would be held until the next is full
             number += 1
     if held:
         yield held
@@ -65,10 +66,11 @@ async def put_in_parts(store: BlobStore, key: str, parts: AsyncIterator[Buffer])
 
     async def put_one(numbered: tuple[int, Buffer]) -> None:
         number, part = numbered
-        stored.append(await store.put_part(key, upload_id, number, part))
+        quickly = await haul.put_part(key, upload_id, number, part)
+        stored.append(quickly or await store.put_part(key, upload_id, number, part))
 
     try:
-        async with aclosing(_number(parts)) as numbered:
+        async with store.haul() as haul, aclosing(_number(parts)) as numbered:
             await for_each(numbered, put_one, limit=PARTS_AT_ONCE)
         stored.sort(key=lambda part: part.number)
         await store.complete(key, upload_id, stored)
@@ -107,3 +109,4 @@ async def _number(parts: AsyncIterator[Buffer]) -> AsyncGenerator[tuple[int, Buf
     async for part in parts:
         number += 1
         yield number, part
+        del part

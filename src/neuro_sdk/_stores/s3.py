@@ -22,6 +22,7 @@ from .keys import can_begin_path_like_key, check_key, check_path_like_key
 from .multipart import SINGLE_PUT_BYTES, cut, put_in_parts
 from .s3_burst import S3Burst
 from .s3_errors import error_for
+from .s3_haul import S3Haul
 from .s3_kin import TRAITS
 from .s3_reader import S3Reader, checksum_text, info_of
 from .s3_wire import Pairs, S3Wire
@@ -40,6 +41,10 @@ class S3Store:
     def burst(self) -> S3Burst:
         """See `BlobStore.burst`."""
         return S3Burst(self._http, self._wire, self._traits, self._check)
+
+    def haul(self) -> S3Haul:
+        """See `BlobStore.haul`."""
+        return S3Haul(self._http, self._wire, self._traits, self._check)
 
     async def head(self, key: str) -> BlobInfo:
         """See `BlobStore.head`."""
@@ -73,7 +78,9 @@ class S3Store:
         if second is None:
             await self._wire.request("PUT", key, headers=self._checksum(first), body=first)
         else:
-            await put_in_parts(self, key, _chain(first, second, parts))
+            begun = [first, second]
+            del first, second  # or they would be held until all are stored
+            await put_in_parts(self, key, _chain(begun, parts))
 
     async def delete(self, key: str) -> None:
         """See `BlobStore.delete`."""
@@ -218,11 +225,12 @@ def _multipart_etag(parts: Sequence[Part]) -> str | None:
     return f'"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(parts)}"'
 
 
-async def _chain(first: Buffer, second: Buffer, rest: AsyncIterator[Buffer]) -> AsyncIterator[Buffer]:
-    yield first
-    yield second
+async def _chain(begun: list[Buffer], rest: AsyncIterator[Buffer]) -> AsyncIterator[Buffer]:
+    while begun:
+        yield begun.pop(0)
     async for part in rest:
         yield part
+        del part
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from neuro_sdk._concurrency import for_each
 from neuro_sdk._errors import BlobChanged, IntegrityError, NeuroError
 from neuro_sdk._stores.base import BlobInfo, BlobStore, Buffer
 
+from .bulk import HAULED_BYTES
 from .paths import UnsafeName
 from .places import Folder, named
 from .resume import PartFile, write_whole
@@ -129,6 +130,20 @@ def _open(part: PartFile, target: Target, *, resume: bool) -> list[tuple[int, in
 
 
 async def _fetch_whole(store: BlobStore, info: BlobInfo, part: PartFile, events: FileEvents) -> int:
+    if info.size >= HAULED_BYTES:
+        events.start(info.size)
+        current = 0
+
+        def moved(count: int) -> None:
+            nonlocal current
+            current += count
+            if count > 0:
+                events.step(current, info.size)
+
+        async with store.haul() as haul:
+            if await haul.get(info, 0, info.size, part.descriptor, moved) == info.size:
+                return info.size
+        os.ftruncate(part.descriptor, 0)  # another blob may come, and a shorter one
     async with store.get(info.key) as reader:
         size, at = reader.info.size, 0
         events.start(size)
@@ -146,9 +161,18 @@ async def _fetch_ranges(
     missing = [row for row in _ranges(info.size) if row not in there]
     current = info.size - sum(stop - start for start, stop in missing)
 
-    async def fetch(row: tuple[int, int]) -> None:
+    def moved(count: int) -> None:
         nonlocal current
+        current += count
+        if count:
+            events.step(current, info.size)
+
+    async def fetch(row: tuple[int, int]) -> None:
         at, stop = row
+        at += await haul.get(info, at, stop, part.descriptor, moved)
+        if at == stop:
+            part.note(*row)
+            return
         async with store.get(info.key, start=at, stop=stop, etag=info.etag) as reader:
             async for chunk in reader:
                 if len(chunk) > 2**20:
@@ -156,8 +180,7 @@ async def _fetch_ranges(
                 else:
                     part.write(chunk, at)
                 at += len(chunk)
-                current += len(chunk)
-                events.step(current, info.size)
+                moved(len(chunk))
         if at != stop:
             raise IntegrityError(f"{info.key!r}: {stop - row[0]} bytes were asked for and {at - row[0]} came")
         part.note(*row)
@@ -166,7 +189,8 @@ async def _fetch_ranges(
         for row in missing:
             yield row
 
-    await for_each(rows(), fetch, limit=RANGES_AT_ONCE)
+    async with store.haul() as haul:
+        await for_each(rows(), fetch, limit=RANGES_AT_ONCE)
 
 
 def _ranges(size: int) -> list[tuple[int, int]]:

@@ -4,18 +4,22 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncGenerator
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from neuro_sdk._concurrency import for_each
+from neuro_sdk._concurrency import Budget, for_each
 from neuro_sdk._errors import BlobChanged, NeuroError, ResourceNotFound, ServerNotAvailable
-from neuro_sdk._stores.base import BlobStore, Part
+from neuro_sdk._http import Stretch
+from neuro_sdk._stores.base import BlobStore, Haul, Part
 from neuro_sdk._stores.multipart import PARTS_AT_ONCE, begin, discard, part_bytes_for
 
 from .journal import Entry, Journal, Ticket
 from .tree import FileEvents
 
+_HELD_BYTES = 64 * 2**20
+"""Of all parts that a haul did not move; the larger the file, the larger each of them."""
 _BEGUN_WITHIN_SECONDS = 60.0  # and the clocks of the two sides may differ by so much
 
 
@@ -34,6 +38,10 @@ class SourceFile:
         while len(body) < size and (more := os.pread(self._descriptor, size - len(body), start + len(body))):
             body += more
         return body
+
+    def stretch(self, start: int, size: int) -> Stretch:
+        """The same, for a haul."""
+        return Stretch(self._descriptor, start, size)
 
     def check_same(self) -> None:
         """Refuse to go on with a file that changed.
@@ -63,6 +71,7 @@ class Uploads:
         self.store = store
         self._journal = journal
         self._abandoned: list[Ticket] = []
+        self._budget = Budget(_HELD_BYTES)
 
     async def __aenter__(self) -> Self:
         self._abandoned = self._journal.abandoned(self._bucket_id)
@@ -82,26 +91,38 @@ class Uploads:
             finally:
                 ticket.close(keep=not gone)
 
+    async def put_whole(self, file: SourceFile, key: str) -> bool:
+        """Store a file of no more than one part, from the disk; False if that did not go well."""
+        async with self.store.haul() as haul:
+            return await haul.put(key, file.stretch(0, file.size), file.check_same)
+
     async def put(self, file: SourceFile, key: str, events: FileEvents) -> None:
         """Store a file that is larger than one part."""
         ticket, stored = await self._resume(file, key) or await self._begin(file, key)
         upload_id, part_bytes = ticket.entry.upload_id, ticket.entry.part_bytes
         current = sum(part.size for part in stored.values())
 
-        async def put_part(number: int) -> None:
+        async def put_part(haul: Haul, number: int) -> None:
             nonlocal current
             start = (number - 1) * part_bytes
             wanted = min(part_bytes, file.size - start)
-            body = await asyncio.to_thread(file.read, start, wanted)
-            if len(body) != wanted:
-                file.check_same()
-            stored[number] = await self.store.put_part(key, upload_id, number, body)
-            ticket.note(stored[number])
-            current += len(body)
+            part = await haul.put_part(key, upload_id, number, file.stretch(start, wanted))
+            if part is None:
+                async with self._budget.hold(wanted):
+                    body = await asyncio.to_thread(file.read, start, wanted)
+                    if len(body) != wanted:
+                        file.check_same()
+                    part = await self.store.put_part(key, upload_id, number, body)
+                    del body
+            stored[number] = part
+            ticket.note(part)
+            current += part.size
             events.step(current, file.size)
 
         try:
-            await for_each(_missing(file.size, part_bytes, set(stored)), put_part, limit=PARTS_AT_ONCE)
+            async with self.store.haul() as haul:
+                missing = _missing(file.size, part_bytes, set(stored))
+                await for_each(missing, partial(put_part, haul), limit=PARTS_AT_ONCE)
             file.check_same()
             await self.store.complete(key, upload_id, [stored[number] for number in sorted(stored)])
         except BaseException as failure:

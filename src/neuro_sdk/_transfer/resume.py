@@ -143,7 +143,7 @@ def is_part_name(name: str) -> bool:
 
 
 def stale_parts(directory: int) -> tuple[bool, dict[str, list[str]]]:
-    """Whether an open directory is empty, and the unfinished files in it by what their targets' names begin them with; see `remove_stale`."""
+    """Whether an open directory is empty, and the unfinished files in it, by what they begin with; see `remove_stale`."""
     found: dict[str, list[str]] = {}
     empty = True
     with os.scandir(directory) as rows:

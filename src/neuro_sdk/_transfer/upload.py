@@ -21,14 +21,14 @@ from neuro_sdk._stores.base import BlobInfo, BlobStore, Buffer, Burst, exists, h
 from neuro_sdk._stores.multipart import PARTS_AT_ONCE, SINGLE_PUT_BYTES, part_bytes_for
 from neuro_sdk._uri import file_uri
 
-from .bulk import SMALL_BYTES, for_each_file
+from .bulk import HAULED_BYTES, SMALL_BYTES, for_each_file
 from .journal import Journal
 from .parts import SourceFile, Uploads
 from .scan import Filter, LocalEntry, entries_of, identity, is_wanted
 from .select import is_newer
 from .tree import NO_EVENTS, Directory, Failures, FileEvents
 
-BYTES_AT_ONCE = 128 * 2**20
+BYTES_AT_ONCE = 64 * 2**20
 
 
 @dataclass(slots=True)
@@ -218,10 +218,11 @@ async def _put_file(path: Path, uploads: Uploads, key: str, events: FileEvents) 
         file = SourceFile(path, opened.fileno())
         events.start(file.size)
         if file.size <= SINGLE_PUT_BYTES:
-            small = file.size <= SMALL_BYTES  # then a hand-over to a thread costs more than the read
-            body = file.read(0, file.size) if small else await asyncio.to_thread(file.read, 0, file.size)
-            file.check_same()
-            await uploads.store.put(key, body)
+            if file.size < HAULED_BYTES or not await uploads.put_whole(file, key):
+                small = file.size <= SMALL_BYTES  # then a hand-over to a thread costs more than the read
+                body = file.read(0, file.size) if small else await asyncio.to_thread(file.read, 0, file.size)
+                file.check_same()
+                await uploads.store.put(key, body)
             events.step(file.size, file.size)
         else:
             await uploads.put(file, key, events)

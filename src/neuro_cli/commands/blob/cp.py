@@ -4,13 +4,12 @@ from collections.abc import Sequence
 
 import click
 
+import neuro_sdk
 from neuro_cli import _address, _options, _progress
 from neuro_cli._address import Address
 from neuro_cli._choice import IGNORE_FILES, Choice, RuledCommand, typed_rules
-from neuro_cli._copy import Copy
 from neuro_cli._errors import advise
 from neuro_cli._session import with_client
-from neuro_sdk import Client
 
 
 @click.command(cls=RuledCommand)
@@ -75,7 +74,9 @@ def cp(
         raise click.UsageError("--exclude and --include choose what of a directory is copied: they need -r")
     uploads = dest.is_blob
 
-    async def act(client: Client) -> None:
+    async def act(client: neuro_sdk.Client) -> None:
+        from neuro_cli._copy import Copy
+
         display = _progress.display(quiet=quiet, progress=progress)
         with _progress.TransferProgress("uploaded" if uploads else "downloaded", "file", display) as shown:
             copy = Copy(client, dest, shown, choice, recursive, update, continue_, globbing, as_named)

@@ -2,10 +2,11 @@
 
 import click
 
+import neuro_sdk
 from neuro_cli import _format, _options, _output
 from neuro_cli._address import bucket_name
 from neuro_cli._session import with_client
-from neuro_sdk import BucketUsage, Client
+from neuro_sdk import BucketUsage
 
 
 @click.command()
@@ -17,7 +18,7 @@ def du(bucket: str, cluster_name: str | None, bucket_owner: str | None, as_json:
     """Count the blobs of BUCKET, given by name or id, and their bytes."""
     name = bucket_name(bucket)
 
-    async def act(client: Client) -> None:
+    async def act(client: neuro_sdk.Client) -> None:
         usage = BucketUsage(0, 0)
         async with client.buckets.get_disk_usage(name, cluster_name, bucket_owner) as usages:
             async for usage in usages:  # noqa: B007 - the last one is the result

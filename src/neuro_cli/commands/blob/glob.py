@@ -2,11 +2,11 @@
 
 import click
 
+import neuro_sdk
 from neuro_cli import _address, _options, _output, _show
 from neuro_cli._address import Address
 from neuro_cli._match import matches
 from neuro_cli._session import for_each, with_client
-from neuro_sdk import Client
 
 
 @click.command()
@@ -19,7 +19,7 @@ def glob(patterns: tuple[str, ...], as_json: bool) -> None:
     """
     addresses = [_address.parse_blob(pattern) for pattern in patterns]
 
-    async def act(client: Client) -> None:
+    async def act(client: neuro_sdk.Client) -> None:
         reader = await _address.reader_of(client)
 
         async def write(address: Address) -> None:

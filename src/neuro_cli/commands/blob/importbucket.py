@@ -5,10 +5,11 @@ from collections.abc import Mapping
 
 import click
 
+import neuro_sdk
 from neuro_cli import _options, _output, _show
 from neuro_cli._address import reader_of
 from neuro_cli._session import with_client
-from neuro_sdk import Bucket, Client
+from neuro_sdk import Bucket
 
 _S3_KIN = ("aws", "minio", "seaweedfs", "open_stack")
 _ELSE = "; asked for, or read from stdin, if not given"
@@ -41,7 +42,7 @@ def importbucket(
     """Take in a bucket that exists at a provider already, and show it. Its blobs stay where they are."""
     credentials = _credentials(provider, given)
 
-    async def act(client: Client) -> None:
+    async def act(client: neuro_sdk.Client) -> None:
         kind = Bucket.Provider(provider)
         bucket = await client.buckets.import_external(kind, provider_bucket_name, credentials, name, cluster_name)
         reader = await reader_of(client)

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import click
 from yarl import URL
 
+import neuro_sdk
 from neuro_cli import _address, _format, _options, _output, _show
 from neuro_cli._address import Address, Reader
 from neuro_cli._match import matches
 from neuro_cli._session import for_each, with_client
-from neuro_sdk import BucketEntry, Client
+from neuro_sdk import BucketEntry
 
 
 @click.command()
@@ -28,7 +29,7 @@ def ls(paths: tuple[str, ...], long: bool, human: bool, recursive: bool, globbin
     addresses = [_address.parse_blob(path) for path in paths]
     listing = _Listing(long, human, recursive, as_json, globbing=globbing)
 
-    async def act(client: Client) -> None:
+    async def act(client: neuro_sdk.Client) -> None:
         reader = await _address.reader_of(client)
         if addresses:
             await for_each(addresses, lambda address: listing.write_blobs(client, reader, address))
@@ -48,7 +49,7 @@ class _Listing:
     as_json: bool
     globbing: bool
 
-    async def write_buckets(self, client: Client, reader: Reader) -> None:
+    async def write_buckets(self, client: "neuro_sdk.Client", reader: Reader) -> None:
         """The buckets that this user can see."""
         async with client.buckets.list() as buckets:
             async for bucket in buckets:
@@ -58,7 +59,7 @@ class _Listing:
                 else:
                     _output.data(_show.long_line("bucket", "", bucket.created_at, shown) if self.long else shown)
 
-    async def write_blobs(self, client: Client, reader: Reader, address: Address) -> None:
+    async def write_blobs(self, client: "neuro_sdk.Client", reader: Reader, address: Address) -> None:
         """What begins like an address, or matches it."""
         if self.globbing and address.is_pattern:
             async for entry in matches(client, address):
@@ -69,7 +70,7 @@ class _Listing:
         elif not await self._write_beginning(client, reader, address.url) and address.key_is_given:
             raise FileNotFoundError(errno.ENOENT, "nothing there begins like this", address.text)
 
-    async def _write_beginning(self, client: Client, reader: Reader, url: URL) -> bool:
+    async def _write_beginning(self, client: "neuro_sdk.Client", reader: Reader, url: URL) -> bool:
         found = False
         async with client.buckets.list_blobs(url, recursive=self.recursive, limit=None) as entries:
             async for entry in entries:

@@ -2,10 +2,11 @@
 
 import click
 
+import neuro_sdk
 from neuro_cli import _options, _output, _show
 from neuro_cli._address import reader_of
 from neuro_cli._session import with_client
-from neuro_sdk import Bucket, Client
+from neuro_sdk import Bucket
 
 
 @click.command()
@@ -16,7 +17,7 @@ from neuro_sdk import Bucket, Client
 def lsbucket(long: bool, quiet: bool, cluster_name: str | None, as_json: bool) -> None:
     """List the buckets that you can see."""
 
-    async def act(client: Client) -> None:
+    async def act(client: neuro_sdk.Client) -> None:
         reader = await reader_of(client)
         rows: list[Bucket] = []
         async with client.buckets.list(cluster_name) as buckets:

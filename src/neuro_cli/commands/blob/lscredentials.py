@@ -2,9 +2,10 @@
 
 import click
 
+import neuro_sdk
 from neuro_cli import _options, _output, _show
 from neuro_cli._session import with_client
-from neuro_sdk import Client, PersistentBucketCredentials
+from neuro_sdk import PersistentBucketCredentials
 
 
 @click.command()
@@ -14,7 +15,7 @@ from neuro_sdk import Client, PersistentBucketCredentials
 def lscredentials(quiet: bool, cluster_name: str | None, as_json: bool) -> None:
     """List your persistent credentials, without their secrets."""
 
-    async def act(client: Client) -> None:
+    async def act(client: neuro_sdk.Client) -> None:
         rows: list[PersistentBucketCredentials] = []
         async with client.buckets.persistent_credentials_list(cluster_name) as found:
             async for one in found:

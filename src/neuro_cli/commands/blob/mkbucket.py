@@ -2,10 +2,10 @@
 
 import click
 
+import neuro_sdk
 from neuro_cli import _options, _output, _show
 from neuro_cli._address import reader_of
 from neuro_cli._session import with_client
-from neuro_sdk import Client
 
 
 @click.command()
@@ -17,7 +17,7 @@ from neuro_sdk import Client
 def mkbucket(name: str | None, cluster_name: str | None, as_json: bool) -> None:
     """Make a bucket and show it."""
 
-    async def act(client: Client) -> None:
+    async def act(client: neuro_sdk.Client) -> None:
         bucket = await client.buckets.create(name, cluster_name)
         reader = await reader_of(client)
         if as_json:

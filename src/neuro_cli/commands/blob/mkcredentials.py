@@ -2,10 +2,10 @@
 
 import click
 
+import neuro_sdk
 from neuro_cli import _options, _output, _show
 from neuro_cli._address import bucket_name
 from neuro_cli._session import with_client
-from neuro_sdk import Client
 
 
 @click.command()
@@ -26,7 +26,7 @@ def mkcredentials(
     """Make credentials for BUCKETS, given by name or id, and show them. Any S3 tool takes them until they are removed."""
     names = [bucket_name(text) for text in buckets]
 
-    async def act(client: Client) -> None:
+    async def act(client: neuro_sdk.Client) -> None:
         ids = [(await client.buckets.get(text, cluster_name, bucket_owner)).id for text in names]
         made = await client.buckets.persistent_credentials_create(ids, name, read_only, cluster_name)
         if as_json:

@@ -3,11 +3,11 @@
 import click
 from yarl import URL
 
+import neuro_sdk
 from neuro_cli import _address, _options, _progress
 from neuro_cli._address import Address
 from neuro_cli._match import matches
 from neuro_cli._session import for_each, with_client
-from neuro_sdk import Client
 
 _AT_ONCE = 16
 
@@ -22,7 +22,7 @@ def rm(paths: tuple[str, ...], recursive: bool, globbing: bool, quiet: bool, eac
     """Remove the blobs at PATHS."""
     addresses = [_address.parse_blob(path) for path in paths]
 
-    async def act(client: Client) -> None:
+    async def act(client: neuro_sdk.Client) -> None:
         with _progress.DeleteProgress("deleted", "blob", _progress.display(quiet=quiet), each=each) as progress:
 
             async def remove(url: URL) -> None:

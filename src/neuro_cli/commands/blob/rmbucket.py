@@ -2,11 +2,12 @@
 
 import click
 
+import neuro_sdk
 from neuro_cli import _options, _output, _progress
 from neuro_cli._address import bucket_name
 from neuro_cli._errors import advise
 from neuro_cli._session import for_each, with_client
-from neuro_sdk import Client, Conflict
+from neuro_sdk import Conflict
 
 
 @click.command()
@@ -21,7 +22,7 @@ def rmbucket(
     """Remove BUCKETS, given by name or id. They have to be empty, unless --force is given."""
     names = [bucket_name(text) for text in buckets]
 
-    async def act(client: Client) -> None:
+    async def act(client: neuro_sdk.Client) -> None:
         async def remove(name: str) -> None:
             bucket = await client.buckets.get(name, cluster_name, bucket_owner)
             if force:

@@ -2,9 +2,9 @@
 
 import click
 
+import neuro_sdk
 from neuro_cli import _options, _output
 from neuro_cli._session import for_each, with_client
-from neuro_sdk import Client
 
 
 @click.command()
@@ -14,7 +14,7 @@ from neuro_sdk import Client
 def rmcredentials(credentials: tuple[str, ...], cluster_name: str | None, quiet: bool) -> None:
     """Remove persistent CREDENTIALS, given by name or id. They open nothing from then on."""
 
-    async def act(client: Client) -> None:
+    async def act(client: neuro_sdk.Client) -> None:
         async def remove(name: str) -> None:
             await client.buckets.persistent_credentials_rm(name, cluster_name)
             if not quiet:

@@ -2,10 +2,10 @@
 
 import click
 
+import neuro_sdk
 from neuro_cli import _options, _output
 from neuro_cli._address import bucket_name
 from neuro_cli._session import with_client
-from neuro_sdk import Client
 
 
 @click.command("set-bucket-publicity")
@@ -20,7 +20,7 @@ def set_bucket_publicity(
     """Let everyone read BUCKET without logging in, or nobody else any more. Nobody else can ever write to it."""
     name = bucket_name(bucket)
 
-    async def act(client: Client) -> None:
+    async def act(client: neuro_sdk.Client) -> None:
         changed = await client.buckets.set_public_access(name, public_level == "public", cluster_name, bucket_owner)
         if not quiet:
             _output.note(f"bucket {name} is {'public' if changed.public else 'private'} now")

@@ -2,10 +2,11 @@
 
 import click
 
+import neuro_sdk
 from neuro_cli import _options, _output
 from neuro_cli._address import bucket_name
 from neuro_cli._session import with_client
-from neuro_sdk import BucketRole, Client
+from neuro_sdk import BucketRole
 
 
 @click.command()
@@ -19,7 +20,7 @@ def share(bucket: str, user: str, role: str, cluster_name: str | None, bucket_ow
     """Share BUCKET with USER, as reader, writer (of blobs) or manager (of the bucket too), instead of any role before."""
     name = bucket_name(bucket)
 
-    async def act(client: Client) -> None:
+    async def act(client: neuro_sdk.Client) -> None:
         given = await client.buckets.share(name, user, role, cluster_name, bucket_owner)
         if not quiet:
             _output.note(f"{given.user} is {given.role} of bucket {name} now")

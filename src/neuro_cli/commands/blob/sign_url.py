@@ -2,9 +2,9 @@
 
 import click
 
+import neuro_sdk
 from neuro_cli import _address, _format, _options, _output
 from neuro_cli._session import with_client
-from neuro_sdk import Client
 
 
 class Duration(click.ParamType[int]):
@@ -36,7 +36,7 @@ def sign_url(path: str, expires: int, put: bool, as_json: bool) -> None:
     """Make a link to the blob at PATH. Whoever has the link can read the blob until it expires, without logging in."""
     address = _address.parse_blob(path)
 
-    async def act(client: Client) -> None:
+    async def act(client: neuro_sdk.Client) -> None:
         url = await client.buckets.make_signed_url(address.url, expires, put=put)
         if as_json:
             _output.data_json({"address": address.text, "url": str(url), "expires_in_seconds": expires})

@@ -2,10 +2,10 @@
 
 import click
 
+import neuro_sdk
 from neuro_cli import _options, _output, _show
 from neuro_cli._address import bucket_name, reader_of
 from neuro_cli._session import with_client
-from neuro_sdk import Client
 
 
 @click.command()
@@ -17,7 +17,7 @@ def statbucket(bucket: str, cluster_name: str | None, bucket_owner: str | None, 
     """Show everything about BUCKET, given by name or id."""
     name = bucket_name(bucket)
 
-    async def act(client: Client) -> None:
+    async def act(client: neuro_sdk.Client) -> None:
         found = await client.buckets.get(name, cluster_name, bucket_owner)
         reader = await reader_of(client)
         if as_json:
