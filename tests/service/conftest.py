@@ -12,9 +12,9 @@ from tests.postgres_fixture import KEPT, asyncpg_url
 from tests.service.support import FaultyProvider, Service
 
 
-@pytest.fixture(params=os.environ.get("NEURO_TEST_DATABASES", "sqlite").split(","))
+@pytest.fixture(params=os.environ.get("NEURO_TEST_DATABASES", "sqlite,postgresql").split(","))
 def database(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The address of an empty database, of each kind that is asked for in turn (`make test-databases` asks for both).
+    """The address of an empty database, of each kind in turn, or of those in NEURO_TEST_DATABASES.
 
     Every service that this test starts, in any process, uses it.
     """

@@ -133,10 +133,10 @@ async def test_malformed_messages_are_refused_and_leave_nothing_behind(attacked:
     # Memory is what many large messages at once have needed, and does not become more.
     large = [message for message in messages if len(message) > 50_000]
     needed = []
-    for _ in range(6):
+    for _ in range(12):  # how many are at once is chance, and it takes some turns until most have been
         await bombard(attacked, large)
         needed.append(memory_of(attacked.process))
-    assert needed[-1] - max(needed[:3]) < MOST_GROWTH, needed
+    assert needed[-1] - max(needed[:8]) < MOST_GROWTH, needed
 
 
 async def test_a_request_in_the_body_of_another_is_never_answered(attacked: Attacked) -> None:

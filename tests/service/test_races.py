@@ -16,7 +16,7 @@ from tests.service.crashing_service import at_provider, running
 from tests.service.support import BUCKETS, Service, create, error_of
 
 CREATES = 32
-ROUNDS = int(os.environ.get("NEURO_TEST_ROUNDS", "20"))  # 100 were seen; they take a minute and a half
+ROUNDS = int(os.environ.get("NEURO_TEST_ROUNDS", "100"))
 WRITERS = 16
 WRITES_EACH = 25
 
@@ -67,6 +67,7 @@ async def add_user(repository: Repository, name: str) -> None:
     await repository.people.put_user(User(name, is_admin=False, created_at=now()))
 
 
+@pytest.mark.timeout(600)
 async def test_of_32_parallel_creates_of_one_name_by_two_services_exactly_one_wins(
     tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

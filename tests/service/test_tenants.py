@@ -83,6 +83,13 @@ OF_BUCKETS = [operation for operation in ALL if operation[1].startswith((f"{BUCK
 OF_CREDENTIALS = [operation for operation in ALL if operation[1].startswith(f"{CREDENTIALS}/")]
 
 
+@pytest.fixture(autouse=True)
+def no_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All these requests come from one address, and as fast as they can."""
+    for setting in ("REQUESTS_PER_SECOND", "BURST"):
+        monkeypatch.setenv(f"NEURO_SERVICE_{setting}", "1000000")
+
+
 @pytest.fixture
 async def alices(service: Service, alice: httpx.AsyncClient) -> Alices:
     people = service.context.people
