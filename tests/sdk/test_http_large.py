@@ -16,7 +16,17 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from neuro_sdk import BadGateway, BlobChanged, Bucket, IntegrityError, ServerNotAvailable
+from neuro_sdk import (
+    AbstractFileProgress,
+    BadGateway,
+    BlobChanged,
+    Bucket,
+    IntegrityError,
+    ServerNotAvailable,
+    StorageProgressComplete,
+    StorageProgressStart,
+    StorageProgressStep,
+)
 from neuro_sdk._http import HttpClient, Line, Origin, Stretch, Timeouts
 from neuro_sdk._http._haul import LINES, Haul
 from neuro_sdk._stores.base import BlobInfo
@@ -71,6 +81,13 @@ class S3:
     stored_sizes: list[int] = field(default_factory=list)
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await self._serve(reader, writer)
+        except (asyncio.CancelledError, asyncio.IncompleteReadError, ConnectionError):
+            writer.transport.abort()  # nobody is there who would read what is still to be written
+            raise
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
             line, *rows = head.split("\r\n")
@@ -166,6 +183,9 @@ async def bucket_on(s3: S3, contexts: Contexts, read_seconds: float = 5.0) -> As
             yield S3Store(http, BUCKET, Credentials(issue)), server
         finally:
             await http.aclose()
+        if not s3.stall:
+            await until(lambda: server.open == 0)
+            await asyncio.sleep(0.02)  # the loop closes what has ended
     assert not hauling()
 
 
@@ -268,7 +288,17 @@ def at_first(act: Mischief, times: int) -> Mischief:
 async def test_ranges_that_come_wrong_are_fetched_with_care(
     contexts: Contexts, mischief: str, times: int, tmp_path: Path
 ) -> None:
-    s3 = S3(os.urandom(MIB) * 40 + b"the end", at_first(DOWN[mischief], times))
+    asked: set[int] = set()
+
+    def act(request: Request, answer: bytes) -> bytes | None:
+        """Once for each of so many ranges."""
+        assert request.range is not None
+        if request.range[1] in asked or len(asked) == times:
+            return answer
+        asked.add(request.range[1])
+        return DOWN[mischief](request, answer)
+
+    s3 = S3(os.urandom(MIB) * 40 + b"the end", act)
     async with bucket_on(s3, contexts) as (store, _):
         await down(store, tmp_path / "here")
     assert (tmp_path / "here").read_bytes() == s3.blob
@@ -397,7 +427,7 @@ async def test_an_early_refusal_is_not_waited_out(contexts: Contexts, source: Pa
             writer.write(ok(answer) if head.startswith(b"POST") else ok(NOTHING))
             await writer.drain()
 
-    s3 = S3()
+    s3 = S3(stall=True)
     s3.handle = refuse  # type: ignore[method-assign]
     async with bucket_on(s3, contexts, read_seconds=60.0) as (store, _):
         async with asyncio.timeout(20):
@@ -425,6 +455,56 @@ async def test_a_cancelled_transfer_leaves_no_thread_no_connection_and_no_upload
     assert not (tmp_path / "here").exists()
     assert not list(tmp_path.glob(".*part*"))
     assert server.accepted >= 3
+
+
+async def test_whoever_watches_and_fails_ends_the_transfer(contexts: Contexts, tmp_path: Path) -> None:
+    class Broken(AbstractFileProgress):
+        def start(self, data: StorageProgressStart) -> None:
+            pass
+
+        def step(self, data: StorageProgressStep) -> None:
+            raise BrokenPipeError("nobody reads the progress")
+
+        def complete(self, data: StorageProgressComplete) -> None:
+            pass
+
+    s3, options = S3(os.urandom(MIB) * 40), {"update": False, "continue_": False}
+    async with bucket_on(s3, contexts) as (store, _):
+        with pytest.raises(BrokenPipeError):
+            await download_file(BUCKET, store, "key", tmp_path / "here", progress=Broken(), **options)
+    assert not list(tmp_path.glob("*here*"))
+
+
+async def test_steps_are_told_while_a_range_is_under_way_and_add_up(contexts: Contexts, tmp_path: Path) -> None:
+    steps: list[int] = []
+
+    class Watching(AbstractFileProgress):
+        def start(self, data: StorageProgressStart) -> None:
+            assert data.size == len(s3.blob)
+
+        def step(self, data: StorageProgressStep) -> None:
+            assert threading.current_thread() is threading.main_thread()
+            steps.append(data.current)
+
+        def complete(self, data: StorageProgressComplete) -> None:
+            steps.append(data.size)
+
+    s3, options = S3(os.urandom(MIB) * 40), {"update": False, "continue_": False}
+    s3.mischief = lambda request, answer: answer[: 3 * MIB] if request.number == 1 else answer
+    async with bucket_on(s3, contexts) as (store, _):
+        await download_file(BUCKET, store, "key", tmp_path / "here", progress=Watching(), **options)
+    assert steps == sorted(steps)
+    assert steps[-2:] == [40 * MIB, 40 * MIB]
+
+
+async def test_a_chunked_answer_to_a_part_is_an_answer(contexts: Contexts, source: Path) -> None:
+    def chunked(_: Request, answer: bytes) -> bytes:
+        return answer.replace(b"Content-Length: 0", b"Transfer-Encoding: chunked") + b"0\r\n\r\n"
+
+    s3 = S3(mischief=chunked)
+    async with bucket_on(s3, contexts) as (store, _):
+        await up(store, source)
+    assert (s3.completed, s3.bodies) == (3, 3)
 
 
 async def test_closing_the_client_ends_what_is_under_way(contexts: Contexts, tmp_path: Path) -> None:

@@ -20,9 +20,10 @@ from ._timeouts import Timeouts
 
 LINES = 4
 _LOOK_SECONDS = 0.1
-_CALM_SECONDS = 5.0
 _MISSES = 4
 """So many failures in a row, and nothing is tried for a while: everything is done with care then."""
+_CALM_SECONDS = 5.0
+"""The while; twice as long each time, until something goes well."""
 
 T = TypeVar("T")
 
@@ -56,6 +57,7 @@ class Haul:
         self._busy: set[Line] = set()
         self._misses = 0
         self._calm_until = 0.0
+        self._calm_seconds = _CALM_SECONDS
 
     async def __aenter__(self) -> Self:
         self._users += 1
@@ -84,33 +86,40 @@ class Haul:
             line = self._idle.pop() if self._idle else Line(self._origin, self._context, self._timeouts)
             self._busy.add(line)
             try:
-                result = await self._work(line, work, look)
-            except (OSError, NeuroError):  # a time-out is one too
-                line.close()
-                self._missed(0)
-                return None
-            except Refused as refused:
-                line.close()
-                self._missed(refused.status)
-                return None
+                working = await self._work(line, work, look)
             except BaseException:
                 line.close()
                 raise
             finally:
                 self._busy.discard(line)
-            self._misses = 0
+            error = ConnectionError() if working is None else working.exception()
+            if working is None or isinstance(error, OSError | NeuroError | Refused):
+                line.close()
+                self._missed(error.status if isinstance(error, Refused) else 0)
+                return None
+            if error is not None:
+                line.close()
+                raise error
+            self._misses, self._calm_seconds = 0, _CALM_SECONDS
             self._idle.append(line)
-            return result
+            return working.result()
 
     def break_off(self) -> None:
-        """Whatever is under way fails."""
+        """Whatever is under way fails, and nothing more is begun."""
+        self._here = False
         for line in self._busy:
             line.break_off()
 
-    async def _work(self, line: Line, work: Callable[[Line], T], look: Callable[[], None] | None) -> T:
+    async def _work(
+        self, line: Line, work: Callable[[Line], T], look: Callable[[], None] | None
+    ) -> asyncio.Future[T] | None:
+        """What came of it, which is done; None if there is no connection."""
         if not line.ready:
-            async with asyncio.timeout(self._timeouts.connect):
-                line.take(await connected(self._loop, self._origin.host, self._origin.port))
+            try:
+                async with asyncio.timeout(self._timeouts.connect):
+                    line.take(await connected(self._loop, self._origin.host, self._origin.port))
+            except OSError:  # a time-out is one too
+                return None
         if self._threads is None:
             from concurrent.futures import ThreadPoolExecutor
 
@@ -126,12 +135,13 @@ class Haul:
             while not working.done():  # it uses a file that the caller is about to close
                 with suppress(asyncio.CancelledError):
                     await asyncio.wait({working})
-            working.exception()
+            working.exception()  # it was seen: what ended it is raised
             raise
-        return working.result()
+        return working
 
     def _missed(self, status: int) -> None:
         self._misses += 1
         if status in (429, 503) or self._misses >= _MISSES:
             self._misses = 0
-            self._calm_until = self._loop.time() + _CALM_SECONDS
+            self._calm_until = self._loop.time() + self._calm_seconds
+            self._calm_seconds *= 2

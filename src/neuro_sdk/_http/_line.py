@@ -27,6 +27,8 @@ BUFFER_BYTES = 512 * 1024
 _HEAD_BYTES = 4096
 _LOOK_SECONDS = 1.0
 """How long a send blocks at most before it is looked whether the server has answered early."""
+_MORE: int = getattr(socket, "MSG_MORE", 0)
+"""The rest follows; not every system has it."""
 _LATER = (BlockingIOError, TimeoutError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -90,9 +92,10 @@ class Line:
     def break_off(self) -> None:
         """Whatever waits on the connection fails at once, and nothing can be done on this line any more."""
         self._broken = True
-        if self._socket is not None:
+        connection = self._socket
+        if connection is not None:
             with suppress(OSError):
-                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)  # of TCP: TLS is what the other thread is in
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)  # of TCP: TLS is what the other thread is in
 
     # --- what a thread does
 
@@ -129,22 +132,24 @@ class Line:
         while not answer.status:
             count = self._receive(self.buffer[:_HEAD_BYTES])
             self._first = answer.feed(bytes(self.buffer[:count]))
-        if answer.length is None and not answer.done:
-            raise BadGateway("the answer does not say how long it is")
         return answer
 
     def read(self) -> bytes:
         """The body of the answer, which is a short one."""
-        left = self._left()
-        if left > BUFFER_BYTES:
-            raise BadGateway("the answer is longer than was asked for")
-        self._fill(self.buffer[:left])
+        body = self._first
+        while not self._answer.done:
+            count = self._receive(self.buffer)
+            body += self._answer.feed(bytes(self.buffer[:count]))
+            if len(body) > BUFFER_BYTES:
+                raise BadGateway("the answer is longer than was asked for")
         self._end()
-        return self._first + bytes(self.buffer[:left])
+        return body
 
     def write_to(self, descriptor: int, at: int, seen: Callable[[memoryview], None]) -> None:
         """Write the body of the answer into a file, from there on, in its order; `seen` is given each piece when it is written."""
-        filled, left = len(self._first), self._left()
+        if self._answer.length is None:
+            raise BadGateway("the answer does not say how long it is")
+        filled, left = len(self._first), self._answer.length - self._answer.received
         self.buffer[:filled] = self._first
         while filled or left:
             wanted = min(left, BUFFER_BYTES - filled)
@@ -161,10 +166,6 @@ class Line:
             self._socket.do_handshake()
             self._socket.settimeout(self._look_seconds)
 
-    def _left(self) -> int:
-        """Bytes of the answer's body that are still to come."""
-        return 0 if self._answer.done else (self._answer.length or 0) - self._answer.received
-
     def _end(self) -> None:
         if not self._answer.keep_alive:
             self.close()
@@ -179,10 +180,10 @@ class Line:
         self._check()
         plain = self._context is None
         if plain and isinstance(body, Stretch):
-            self._send_all(memoryview(head), socket.MSG_MORE)
+            self._send_all(memoryview(head), _MORE)
             self._send_file(body)
             return
-        self._send_all(memoryview(head), socket.MSG_MORE if plain and body else 0)
+        self._send_all(memoryview(head), _MORE if plain and body else 0)
         for piece in self.pieces(body):
             self._send_all(piece)
 

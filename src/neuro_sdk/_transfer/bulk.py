@@ -9,7 +9,7 @@ from neuro_sdk._stores.base import BlobStore, Burst
 
 SMALL_BYTES = 256 * 1024
 """Above this the bytes cost more than all that is around them."""
-HAULED_BYTES = 2**20
+HAULED_BYTES = 512 * 1024
 """From here on a thread of a haul moves a file; for fewer bytes the hand-over costs more than it saves."""
 CAREFUL_AT_ONCE = 64
 

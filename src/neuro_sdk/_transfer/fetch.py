@@ -114,7 +114,7 @@ async def _fetch_once(
         keep = False
         raise
     except OSError as error:
-        if isinstance(error, NeuroError) or str(error.filename).startswith("/"):
+        if isinstance(error, NeuroError) or error.errno is None or str(error.filename).startswith("/"):
             raise
         # A full disk does not say whose file, and a call with a descriptor not in which directory.
         raise OSError(error.errno, error.strerror, str(target.path)) from error
