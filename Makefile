@@ -1,5 +1,5 @@
 # The project's commands. Both `demo` and `test` work on a fresh clone: they make .venv and install what they need.
-.PHONY: bench test-schema demo test setup setup-test postgres lint types docs clean
+.PHONY: bench test-schema test-databases demo test setup setup-test postgres lint types docs clean
 BIN := .venv/bin
 # A file of tests after the other in each of three processes: most of what they do is waiting for engines and services to start and stop.
 PYTEST := $(BIN)/python -m pytest -q -n 3 --dist loadfile
@@ -10,6 +10,10 @@ demo: setup            ## start engine and control plane, move real files, compa
 
 test: setup-test lint types   ## everything that must hold before a change lands
 	$(PYTEST)
+
+# `make test` kills services on SQLite only; this runs all of the service's tests on both databases.
+test-databases: setup-test
+	NEURO_TEST_DATABASES=sqlite,postgresql $(PYTEST) tests/service
 
 # `make test` sends about 2,000 requests; this sends 20,000, in six to twelve minutes. NEURO_TEST_SEED=number repeats a run.
 test-schema: setup-test

@@ -95,6 +95,8 @@ class Line:
         connection = self._socket
         if connection is not None:
             with suppress(OSError):
+                # With its end goes a reset: a server whose window is full would else learn of it only when it probes, seconds later.
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 socket.socket.shutdown(connection, socket.SHUT_RDWR)  # of TCP: TLS is what the other thread is in
 
     # --- what a thread does
