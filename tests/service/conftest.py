@@ -11,15 +11,14 @@ from neuro_buckets.config import load_config
 from tests.postgres_fixture import KEPT, asyncpg_url
 from tests.service.support import FaultyProvider, Service
 
-
 CRASHES = ("test_crashes.py", "test_signing_crashes.py")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Kill services on SQLite only, unless databases are asked for: `make test` has to end, and `make test-databases` kills them on both."""
+    """Kill services on SQLite only, unless databases are named: `make test` has to end, and `make test-databases` kills on both."""
     if "NEURO_TEST_DATABASES" in os.environ:
         return
-    left_out = [item for item in items if item.path.name in CRASHES and "[postgresql" in item.name]
+    left_out = [item for item in items if item.path.name in CRASHES and "postgresql" in item.name]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
 
