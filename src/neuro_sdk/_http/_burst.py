@@ -141,7 +141,7 @@ class Burst:
                 request = job.request()
             except Exception as error:  # noqa: BLE001 - raised where it can be seen
                 self.end(error)
-                return None
+                request = None
             if request is not None:
                 return job, request
             self.settle(job, None)
@@ -164,7 +164,7 @@ class Burst:
 
     def rest(self, lane: "_Lane") -> bool:
         """Keep a lane that has nothing to do; False if it is one too many."""
-        if self._over or len(self._lanes) > self._width:
+        if self._over or self.narrowed:
             return False
         self._resting.append(lane)
         return True

@@ -130,10 +130,12 @@ async def download_dir(
             if body is None or not put_in_place(target, body):
                 instead(blob)
                 return
-            if progress is not None:
-                FileEvents(progress, bucket.uri_of(info.key), file_uri(target.path)).all(info.size)
-            target.folder.sweep(target.name)
-            target.folder.end(target.name)
+            try:
+                if progress is not None:
+                    FileEvents(progress, bucket.uri_of(info.key), file_uri(target.path)).all(info.size)
+                target.folder.sweep(target.name)
+            finally:
+                target.folder.end(target.name)
             blob.directory.done()
 
         burst.get(info, done)

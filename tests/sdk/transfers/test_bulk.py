@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
-from neuro_sdk import Bucket, TransferError
+from neuro_sdk import Bucket, StorageProgressComplete, TransferError
 from neuro_sdk._errors import IntegrityError
 from neuro_sdk._http import HttpClient
 from neuro_sdk._stores.base import BlobInfo
@@ -282,6 +282,23 @@ async def test_a_cancelled_transfer_of_small_files_leaves_nothing_half_done(
     assert all(content(src)[key] == body for key, body in there.items())
     assert not list(dst.rglob("*.part"))
     assert len(os.listdir("/proc/self/fd")) <= files
+
+
+@pytest.mark.parametrize("way", ["up", "down"])
+async def test_whoever_watches_and_fails_ends_the_transfer_and_nothing_stays_open(
+    src: Path, tmp_path: Path, way: str
+) -> None:
+    class Broken(Recorder):
+        def complete(self, data: StorageProgressComplete) -> None:
+            raise BrokenPipeError("nobody reads the progress")
+
+    storage = Storage(blobs=content(src) if way == "down" else {})
+    files = len(os.listdir("/proc/self/fd"))
+    async with opened(storage) as store, asyncio.timeout(30):
+        with pytest.raises(BrokenPipeError, match="nobody reads"):
+            await (download(store, tmp_path / "dst", Broken()) if way == "down" else upload(store, src, Broken()))
+    assert len(os.listdir("/proc/self/fd")) <= files
+    assert not list(tmp_path.rglob("*.part"))
 
 
 async def test_a_file_that_cannot_be_written_is_named_and_its_old_content_stays(src: Path, tmp_path: Path) -> None:
