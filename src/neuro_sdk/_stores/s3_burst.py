@@ -7,28 +7,23 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from neuro_sdk._errors import IllegalArgumentError
-from neuro_sdk._http import Answer, HttpClient, Request
+from neuro_sdk._http import Answer, Request
 from neuro_sdk._http import Burst as HttpBurst
 
 from .base import BlobInfo, Buffer
-from .s3_kin import Traits
+from .s3_at_hand import S3AtHand
 from .s3_reader import checksum_text
-from .s3_wire import Pairs, S3Wire
+from .s3_wire import Pairs
 
 _ETAG = re.compile(rb"\netag:[ \t]*([^\r]*)", re.IGNORECASE)
 _CRC = re.compile(rb"\nx-amz-checksum-crc32:[ \t]*([^\r]*)", re.IGNORECASE)
-_VERIFY: Pairs = [("x-amz-checksum-mode", "ENABLED")]
 
 
-class S3Burst:
+class S3Burst(S3AtHand):
     """See `Burst`."""
 
-    def __init__(self, http: HttpClient, wire: S3Wire, traits: Traits, check: Callable[[str], None]) -> None:
-        self._http, self._wire, self._traits, self._check = http, wire, traits, check
-
     async def __aenter__(self) -> Self:
-        self._origin = (await self._wire.current_endpoint()).origin
+        await self.find_origin()
         self._burst: HttpBurst = await self._http.burst(self._origin).__aenter__()
         return self
 
@@ -54,15 +49,9 @@ class S3Burst:
         await self._burst.drained()
 
     def request(self, method: str, key: str, headers: Pairs, body: Buffer = b"") -> Request | None:
-        """A signed request; None where it takes a wait, or more than one request."""
-        endpoint = self._wire.endpoint_at_hand()
-        if endpoint is None or endpoint.origin != self._origin:
-            return None
-        if self._traits.markers_are_directories and key.endswith("/"):
-            return None
-        try:
-            self._check(key)
-        except IllegalArgumentError:
+        """A signed request; None where one cannot be made at once."""
+        endpoint = self.endpoint(key)
+        if endpoint is None:
             return None
         target, signed = endpoint.sign(method, key, headers)
         return Request(method, target, signed, body)
@@ -72,11 +61,6 @@ class S3Burst:
         if not self._traits.checksums:
             return []
         return [("x-amz-checksum-crc32", checksum_text(zlib.crc32(body)))]
-
-    @property
-    def verifying(self) -> Pairs:
-        """The header that asks for what there is to verify a body by."""
-        return _VERIFY if self._traits.checksums else []
 
 
 @dataclass(slots=True)

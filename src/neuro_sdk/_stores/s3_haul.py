@@ -7,28 +7,24 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
-from neuro_sdk._errors import IllegalArgumentError
-from neuro_sdk._http import Answer, Body, HttpClient, Line, Refused, Stretch
+from neuro_sdk._http import Answer, Body, Line, Refused, Stretch
 from neuro_sdk._http import Haul as HttpHaul
 
 from .base import BlobInfo, Part
-from .s3_kin import Endpoint, Traits
+from .s3_at_hand import S3AtHand
+from .s3_kin import Endpoint
 from .s3_reader import checksum_text
-from .s3_wire import Pairs, S3Wire
+from .s3_wire import Pairs
 from .sigv4 import canonical_query
 
-_VERIFY: Pairs = [("x-amz-checksum-mode", "ENABLED")]
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
-class S3Haul:
+class S3Haul(S3AtHand):
     """See `Haul`."""
 
-    def __init__(self, http: HttpClient, wire: S3Wire, traits: Traits, check: Callable[[str], None]) -> None:
-        self._http, self._wire, self._traits, self._check = http, wire, traits, check
-
     async def __aenter__(self) -> Self:
-        self._origin = (await self._wire.current_endpoint()).origin
+        await self.find_origin()
         self._haul: HttpHaul = await self._http.haul(self._origin).__aenter__()
         return self
 
@@ -39,14 +35,14 @@ class S3Haul:
 
     async def put(self, key: str, body: Stretch, check: Callable[[], None]) -> bool:
         """See `Haul.put`."""
-        endpoint = self._endpoint(key)
+        endpoint = self._of_its_own(key)
         if endpoint is None or not self._traits.checksums:
             return False  # without a checksum nobody sees that the file changed between the two times it is read
         return await self._haul.run(_Put(endpoint, key, "", body, checksum=True, check=check)) is not None
 
     async def put_part(self, key: str, upload_id: str, number: int, body: Body) -> Part | None:
         """See `Haul.put_part`."""
-        endpoint = self._endpoint(key)
+        endpoint = self._of_its_own(key)
         if endpoint is None:
             return None
         query = canonical_query([("partNumber", str(number)), ("uploadId", upload_id)])
@@ -56,10 +52,10 @@ class S3Haul:
 
     async def get(self, info: BlobInfo, start: int, stop: int, descriptor: int, moved: Callable[[int], None]) -> int:
         """See `Haul.get`."""
-        endpoint = self._endpoint(info.key)
+        endpoint = self._of_its_own(info.key)
         if endpoint is None or info.etag is None:
             return 0
-        get = _Get(endpoint, info, start, stop, descriptor, checksum=self._traits.checksums)
+        get = _Get(endpoint, info, start, stop, descriptor, self.verifying)
         told = 0
 
         def look() -> None:
@@ -73,20 +69,10 @@ class S3Haul:
             return 0
         return told
 
-    def _endpoint(self, key: str) -> Endpoint | None:
-        """For one request from a thread; None where it takes a wait, or more than that request."""
-        endpoint = self._wire.endpoint_at_hand()
-        if endpoint is None or endpoint.origin != self._origin:
-            return None
-        if self._traits.markers_are_directories and key.endswith("/"):
-            return None
-        try:
-            self._check(key)
-        except IllegalArgumentError:
-            return None
-        return replace(
-            endpoint, signer=replace(endpoint.signer)
-        )  # a signer keeps the time, so no two threads share one
+    def _of_its_own(self, key: str) -> Endpoint | None:
+        """An endpoint for one thread: a signer keeps the time, so no two share one."""
+        endpoint = self.endpoint(key)
+        return None if endpoint is None else replace(endpoint, signer=replace(endpoint.signer))
 
 
 @dataclass(slots=True)
@@ -130,7 +116,7 @@ class _Get:
     start: int
     stop: int
     descriptor: int
-    checksum: bool
+    verifying: Pairs
     arrived: int = 0
     """Bytes that are in the file, from `start` on."""
 
@@ -140,11 +126,8 @@ class _Get:
 
     def __call__(self, line: Line) -> bool:
         """All of it is there."""
-        headers: Pairs = [("if-match", self.info.etag or "")]
-        if not self.is_whole:
-            headers = [*headers, ("range", f"bytes={self.start}-{self.stop - 1}")]
-        elif self.checksum:
-            headers = [*headers, *_VERIFY]
+        asked = self.verifying if self.is_whole else [("range", f"bytes={self.start}-{self.stop - 1}")]
+        headers: Pairs = [("if-match", self.info.etag or ""), *asked]
         target, signed = self.endpoint.sign("GET", self.info.key, headers)
         answer = line.ask("GET", target, signed)
         if not self._is_right(answer):
