@@ -21,7 +21,7 @@ test-schema: setup-test
 
 setup: .venv/service.stamp
 
-setup-test: .venv/test.stamp postgres
+setup-test: .venv/test.stamp postgres .engines/azurite.stamp
 
 # The tests start a server of their own; the package is kept from making, and starting, one for the machine.
 NO_CLUSTER := /etc/postgresql-common/createcluster.d/only-for-tests.conf
@@ -31,6 +31,12 @@ postgres:
 	  mkdir -p $(dir $(NO_CLUSTER)) && echo "create_main_cluster = false" >$(NO_CLUSTER) \
 	  && apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends postgresql; \
 	  status=$$?; rm -f $(NO_CLUSTER); exit $$status; }
+
+# Azurite, which stands in for Azure Blob Storage.
+AZURITE := azurite@3.37.0
+.engines/azurite.stamp:
+	@command -v npm >/dev/null || { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends npm; }
+	npm install --silent --no-audit --no-fund --prefix $(dir $@) $(AZURITE) && touch $@
 
 lint: setup-test
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
