@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from neuro_sdk._errors import BadGateway
-from neuro_sdk._http._answer import Answer
+from neuro_sdk._http._answer import Answer, read_whole
 
 
 def read(data: bytes, *, method: str = "GET", step: int | None = None) -> tuple[Answer, bytes]:
@@ -239,15 +239,20 @@ EDIT = st.tuples(
 )
 
 
+def edited(data: bytes, edits: list[tuple[int, int, bytes]]) -> bytes:
+    for place, removed, inserted in edits:
+        at = place % (len(data) + 1)
+        data = data[:at] + inserted + data[at + removed :]
+    return data
+
+
 @settings(max_examples=800, deadline=None)
 @example(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n", [], [])
 @given(answers(), st.lists(EDIT, min_size=1, max_size=4), st.lists(st.integers(0, 2000), max_size=4))
 def test_no_damaged_answer_is_read_in_two_ways(
     data: bytes, edits: list[tuple[int, int, bytes]], places: list[int]
 ) -> None:
-    for place, removed, inserted in edits:
-        at = place % (len(data) + 1)
-        data = data[:at] + inserted + data[at + removed :]
+    data = edited(data, edits)
     ours, other, body = Answer("GET"), Other(), b""
     try:
         for piece in cut(data, places):
@@ -261,3 +266,38 @@ def test_no_damaged_answer_is_read_in_two_ways(
         return  # of bytes after the answer, or of a chunk extension that we only skip: two readers, but no two readings
     if ours.done:
         assert (ours.status, body) == (other.status, other.body)
+
+
+@pytest.mark.parametrize(
+    ("data", "whole"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nETag: x\r\n\r\nhello", True),
+        (b"HTTP/1.1 200 OK\r\nConnection: keep-alive\r\ncontent-length:0\r\n\r\n", True),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell", False),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello!", False),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello", False),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\nhello", False),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello", False),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nhello", False),
+        (b"HTTP/1.1 200 OK\r\n\r\n", False),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\n\r\nhello", False),
+        (b"HTTP/1.1 206 OK\r\nContent-Length: 5\r\n\r\nhello", False),
+        (b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\nConnection: keep-alive\r\n\r\nhello", False),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", False),
+    ],
+)
+def test_only_an_answer_about_which_nothing_is_odd_is_read_at_once(data: bytes, whole: bool) -> None:
+    assert (read_whole(data) is not None) is whole
+
+
+@settings(max_examples=800, deadline=None)
+@given(answers(), st.lists(EDIT, max_size=2))
+@example(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX: y\r\n\r\nhi", [])
+def test_what_is_read_at_once_is_what_is_read_in_pieces(data: bytes, edits: list[tuple[int, int, bytes]]) -> None:
+    data = edited(data, edits)
+    whole = read_whole(data)
+    if whole is not None:
+        slow, body = read(data, step=3)
+        assert (slow.status, slow.raw_headers, body) == (200, *whole)
+        assert slow.done
+        assert slow.keep_alive

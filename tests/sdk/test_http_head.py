@@ -4,7 +4,7 @@ import pytest
 
 from neuro_sdk._errors import IllegalArgumentError
 from neuro_sdk._http import Headers, Origin
-from neuro_sdk._http._head import build_head
+from neuro_sdk._http._head import build_head, content_length, head_form
 
 
 @pytest.mark.parametrize(
@@ -99,3 +99,31 @@ def test_headers_do_not_care_for_case_and_join_what_is_repeated() -> None:
     assert dict(headers.items())["x-a"] == "1, 2"
     assert "ETAG" in headers
     assert "absent" not in headers
+
+
+def test_a_filled_form_is_the_head_that_would_have_been_built() -> None:
+    shared, open_headers = [("X-A", "50%s"), ("x-b", "\u00e4")], [("x-sum", ""), ("authorization", "V4 100% Sig=")]
+    form = head_form("PUT", "/a%20b/", "h:1", shared, open_headers, prefix="http://p%%:1")
+    filled = form % ("k%20%s", "c+/=", "0f", content_length(5))
+    built = build_head(
+        "PUT", "/a%20b/k%20%s", "h:1", [*shared, ("x-sum", "c+/="), ("authorization", "V4 100% Sig=0f")], 5,
+        prefix="http://p%%:1",
+    )  # fmt: skip
+    assert filled.encode("latin-1") == built
+
+
+@pytest.mark.parametrize(
+    ("path", "shared", "open_headers"),
+    [
+        ("/a b/", [], []),
+        ("/", [("x", "y\r\nEvil: 1")], []),
+        ("/", [("x y", "z")], []),
+        ("/", [], [("x", "y\r\nEvil: 1")]),
+        ("/", [("Host", "z")], []),
+    ],
+)
+def test_a_form_of_heads_smuggles_nothing(
+    path: str, shared: list[tuple[str, str]], open_headers: list[tuple[str, str]]
+) -> None:
+    with pytest.raises(IllegalArgumentError):
+        head_form("PUT", path, "h", shared, open_headers, prefix="")

@@ -190,3 +190,25 @@ def test_a_signer_does_not_show_its_secrets() -> None:
     assert "hunter2" not in repr(signer)
     assert "token-of-mine" not in repr(signer)
     assert repr(signer._key) not in repr(signer)
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    key=keys,
+    extra=headers,
+    open_value=st.none() | st.text(string.ascii_letters + string.digits + "+/=", min_size=1, max_size=12),
+    token=st.none() | st.text(string.ascii_letters + string.digits + "+/=%", min_size=1, max_size=40),
+    moment=moments,
+)
+def test_a_form_signs_as_each_request_by_itself(
+    key: str, extra: dict[str, str], open_value: str | None, token: str | None, moment: datetime
+) -> None:
+    extra.pop("X-Amz-Checksum-Crc32", None)
+    path, signer = f"/bucket/{quote_key(key)}", Signer("AKIA", "secret", token, "us-east-1")
+    open_header = [] if open_value is None else [("x-amz-checksum-crc32", open_value)]
+    with time_machine.travel(moment, tick=False):
+        expected = signer.sign("PUT", "h:1", path, "", [*extra.items(), *open_header])
+        form = signer.form("PUT", "h:1", list(extra.items()), "x-amz-checksum-crc32" if open_header else None)
+        values = () if open_value is None else (open_value,)
+        sent = [*form.headers, *open_header, ("authorization", form.credential + form.signature(path, *values))]
+    assert sorted(sent) == sorted(expected)

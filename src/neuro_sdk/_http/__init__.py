@@ -7,7 +7,7 @@ from ._answer import Answer
 from ._burst import Burst, Request
 from ._client import Buffer, HttpClient, Response, StreamedResponse
 from ._haul import Haul, Refused
-from ._head import Headers
+from ._head import Headers, content_length
 from ._line import Body, Line, Stretch
 from ._origin import Origin
 from ._retry import RetryPolicy, retry_after_seconds, retrying, transient
@@ -30,6 +30,7 @@ __all__ = [
     "StreamedResponse",
     "Stretch",
     "Timeouts",
+    "content_length",
     "retry_after_seconds",
     "retrying",
     "transient",

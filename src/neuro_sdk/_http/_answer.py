@@ -22,6 +22,23 @@ _BARE_LF = re.compile(rb"(?<!\r)\n")
 _START = b"HTTP/1."
 
 
+def read_whole(data: bytes) -> tuple[bytes, bytes] | None:
+    """The headers, each with CR LF before it, and the body, if this is exactly one whole answer 200 that another may follow.
+
+    None is no verdict: for `Answer` to read.
+    """
+    match = _HEAD.match(data)
+    if match is None or match[2] != b"200" or match[1] != b"1":
+        return None
+    start, length = match.end(), -1
+    for name, value in _FRAMING.findall(match[4]):
+        if len(name) == 14 and length < 0 and _LENGTH.fullmatch(value):
+            length = int(value)
+        elif value.lower() != b"keep-alive" or len(name) != 10:
+            return None
+    return (match[4], data[start:]) if len(data) == start + length else None
+
+
 class Answer:
     """One answer, fed as it arrives. Interim answers (1xx) are skipped.
 

@@ -8,16 +8,16 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
 
 from neuro_sdk._errors import ConnectionFailed, NeuroError
 
-from ._answer import Answer
-from ._connection import Connection
+from ._answer import read_whole
+from ._connection import ONE_WRITE_BYTES, Connection
 from ._exchange import Exchange
-from ._head import build_head
+from ._head import head_form
 from ._pool import Pool
 from ._timeouts import Timeouts
 
@@ -34,6 +34,9 @@ _LOOK_SECONDS = 0.05
 _SPARE = 0.85
 """While this thread works for less than this part of the time, it can serve more connections."""
 _CALM_SECONDS = 5.0
+_SLOW_DOWN = (429, 503)
+
+Headers = Sequence[tuple[str, str]]
 
 
 @dataclass(slots=True)
@@ -42,7 +45,8 @@ class Request:
 
     method: str
     target: str
-    headers: Iterable[tuple[str, str]]
+    head: str
+    """From `Burst.form`."""
     body: Buffer = b""
 
 
@@ -52,8 +56,8 @@ class Job(Protocol):
     def request(self) -> Request | None:
         """What to send; None if it cannot be said, and then it has failed."""
 
-    def answered(self, answer: Answer, body: bytes) -> None:
-        """The whole answer is there, whatever its status."""
+    def answered(self, status: int, headers: bytes, body: bytes) -> None:
+        """The whole answer is there, whatever its status. Before each of the headers is CR LF."""
 
     def failed(self) -> None:
         """There is no whole answer, and will be none."""
@@ -102,6 +106,11 @@ class Burst:
             await asyncio.wait([lane.task for lane in lanes])
         self._give_up()
 
+    def form(self, method: str, path: str, headers: Headers, open_headers: Headers) -> str:
+        """For the heads of requests, see `head_form`."""
+        way = self.way
+        return head_form(method, path, way.host, (*way.headers, *headers), open_headers, prefix=way.prefix)
+
     def submit(self, job: Job) -> None:
         """Take a job."""
         self._waiting.append(job)
@@ -147,16 +156,16 @@ class Burst:
             self.settle(job, None)
         return None
 
-    def settle(self, job: Job, exchange: Exchange | None) -> None:
+    def settle(self, job: Job, answer: tuple[int, bytes, bytes] | None) -> None:
         """The job is done: answered, or failed."""
         self._under_way -= 1
         try:
-            if exchange is None or exchange.error is not None:
+            if answer is None:
                 job.failed()
             else:
-                if exchange.answer.status in (429, 503):
+                if answer[0] in _SLOW_DOWN:
                     self._slow_down()
-                job.answered(exchange.answer, exchange.body())
+                job.answered(*answer)
         except Exception as error:  # noqa: BLE001 - raised where it can be seen
             self.end(error)
         if not self._under_way and not self._waiting:
@@ -241,6 +250,7 @@ class _Lane:
         self._connection: Connection | None = None
         self._broken: asyncio.Future[None] | None = None
         self._job: Job | None = None
+        self._request: Request | None = None
         burst.opening += 1
         self.task = burst.loop.create_task(self._run())
 
@@ -252,37 +262,45 @@ class _Lane:
             if not burst.rest(self):
                 self._end()
             return
-        job, request = found
-        self._job = job
-        way, body = burst.way, memoryview(request.body)
-        try:
-            head = build_head(
-                request.method, request.target, way.host, (*way.headers, *request.headers), len(body), prefix=way.prefix
-            )
-        except NeuroError:
-            self._settle(None)
-            burst.loop.call_soon(self.go_on)
-            return
+        self._job, request = found
+        self._request = request
         assert self._connection is not None
-        exchange = _LaneExchange(self, burst, request)
-        self._connection.start(exchange, head, body, burst.timeouts, math.inf)
+        head, body = request.head.encode("latin-1"), request.body
+        if len(body) <= ONE_WRITE_BYTES:
+            self._connection.start_plain(self, head + body, burst.timeouts)
+        else:
+            self._connection.start(self.exchange(), head, memoryview(body), burst.timeouts, math.inf)
+
+    def take_whole(self, data: bytes) -> bool:
+        """See `Plain`."""
+        whole = read_whole(data)
+        if whole is None:
+            return False
+        self._settle((200, *whole))
+        self.go_on()
+        return True
+
+    def exchange(self) -> Exchange:
+        """See `Plain`."""
+        assert self._request is not None
+        return _LaneExchange(self, self._burst, self._request)
 
     def over(self, exchange: "_LaneExchange") -> None:
         """An answer is whole, or never will be."""
         connection = self._connection
         if connection is None:  # it was let go of meanwhile
             return
-        keeps = connection.finish()
-        self._settle(exchange)
+        keeps, answer = connection.finish(), exchange.answer
+        self._settle(None if exchange.error is not None else (answer.status, answer.raw_headers, exchange.body()))
         if keeps:
             self.go_on()
         else:
             self._end()
 
-    def _settle(self, exchange: Exchange | None) -> None:
+    def _settle(self, answer: tuple[int, bytes, bytes] | None) -> None:
         job, self._job = self._job, None
         if job is not None:
-            self._burst.settle(job, exchange)
+            self._burst.settle(job, answer)
 
     def _end(self) -> None:
         if self._broken is not None and not self._broken.done():

@@ -7,9 +7,9 @@ import asyncio
 import math
 import os
 import sys
-from typing import cast
+from typing import Protocol, cast
 
-from neuro_sdk._errors import ServerTimeout
+from neuro_sdk._errors import ConnectionFailed, ServerTimeout
 
 from ._exchange import Exchange
 from ._timeouts import DEFAULT_TIMEOUTS, Timeouts
@@ -17,10 +17,22 @@ from ._timeouts import DEFAULT_TIMEOUTS, Timeouts
 RECEIVE_BYTES = 256 * 1024
 """Of the receive buffer, which all connections of a client share: every read is copied out of it before the next."""
 
-_ONE_WRITE_BYTES = 64 * 1024
+ONE_WRITE_BYTES = 64 * 1024
+"""A body of this size leaves together with its head."""
+
 _SLICE_BYTES = 256 * 1024
 _PAUSE_BYTES = 1024 * 1024
 _RESUME_BYTES = 512 * 1024
+
+
+class Plain(Protocol):
+    """Who has sent a small request, and hopes for a small answer."""
+
+    def take_whole(self, data: bytes) -> bool:
+        """Take an answer that is here whole, and perhaps begin the next request. False if it is not: it goes to `exchange`."""
+
+    def exchange(self) -> Exchange:
+        """For an answer, or the want of one, that is not so plain."""
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -40,6 +52,7 @@ class Connection(asyncio.BufferedProtocol):
         self._buffer = buffer
         self._transport: asyncio.Transport | None = None
         self._exchange: Exchange | None = None
+        self._plain: Plain | None = None  # in the place of an exchange, until one is needed
         self._body: memoryview | None = None  # what is still to be sent
         self._body_bytes = 0
         self._sent_bytes = 0
@@ -82,7 +95,7 @@ class Connection(asyncio.BufferedProtocol):
         self._progress_at = self._loop.time()
         self._unsent_bytes = 0
         self._body_bytes = self._sent_bytes = len(body)
-        if len(body) <= _ONE_WRITE_BYTES:
+        if len(body) <= ONE_WRITE_BYTES:
             self.transport.write(b"".join((head, body)) if body else head)
         else:
             self._body, self._sent_bytes = body, 0
@@ -90,9 +103,23 @@ class Connection(asyncio.BufferedProtocol):
             self._send_slice()
         self._watch()
 
+    def start_plain(self, plain: Plain, request: bytes, timeouts: Timeouts) -> None:
+        """Begin to send a request of at most `ONE_WRITE_BYTES` of body, at little cost."""
+        self._plain = plain
+        if self.closing:
+            self.fail(ConnectionFailed("the connection was closed; nothing was sent"))
+            return
+        self._timeouts = timeouts
+        self._deadline = math.inf
+        self._progress_at = self._loop.time()
+        self._unsent_bytes = 0
+        self.transport.write(request)
+        self._watch()
+
     def finish(self) -> bool:
         """Let go of the exchange. True if another may follow; otherwise the connection is closed now."""
-        exchange, self._exchange = self._exchange, None
+        exchange = self._under_way()
+        self._exchange = None
         if exchange is None:  # it was let go of already, or there was none
             return not self.closing
         whole = self._body is None and exchange.answer.done and exchange.answer.keep_alive
@@ -104,8 +131,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def fail(self, error: Exception) -> None:
         """End the exchange with this error, and the connection."""
-        if self._exchange is not None:
-            self._exchange.fail(error)
+        exchange = self._under_way()
+        if exchange is not None:
+            exchange.fail(error)
         self.abort()
 
     def abort(self) -> None:
@@ -137,15 +165,16 @@ class Connection(asyncio.BufferedProtocol):
 
     def eof_received(self) -> None:
         """See `asyncio.BufferedProtocol`."""
-        if self._exchange is not None:
-            self._exchange.end(None, self._sent())
+        exchange = self._under_way()
+        if exchange is not None:
+            exchange.end(None, self._sent())
         self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.BaseProtocol`."""
         if self._timer is not None:
             self._timer.cancel()
-        exchange = self._exchange
+        exchange = self._under_way()
         if exchange is not None:
             if exc is not None and not exchange.over:
                 self._read_the_rest()
@@ -165,8 +194,21 @@ class Connection(asyncio.BufferedProtocol):
 
     # --- reading and writing
 
+    def _under_way(self) -> Exchange | None:
+        """The exchange, made now if it was a plain one until here."""
+        plain = self._plain
+        if plain is not None:
+            self._plain, self._exchange = None, plain.exchange()
+        return self._exchange
+
     def _take(self, data: bytes) -> None:
-        exchange = self._exchange
+        plain = self._plain
+        if plain is not None and not self.transport.get_write_buffer_size():
+            self._plain = None
+            if plain.take_whole(data):
+                return
+            self._plain = plain
+        exchange = self._under_way()
         if exchange is None or exchange.over:
             self.abort()  # nobody asked for this, and the next request must not get it as its answer
             return
@@ -236,7 +278,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _look(self) -> None:
         self._timer = None
-        exchange = self._exchange
+        exchange = self._under_way()
         if exchange is None or exchange.over:
             return
         now = self._loop.time()

@@ -23,19 +23,50 @@ def build_head(
         IllegalArgumentError: a method, target, header name or value that cannot be sent as it is, or a header that only
             the client sets. Values and queries are not shown, they may be secret.
     """
-    if not _TARGET.fullmatch(target):
-        shown = target.partition("?")[0]
-        raise IllegalArgumentError(
-            f"the target {shown!r} must begin with / and be percent-encoded, without spaces, controls or #"
-        )
-    length = f"Content-Length: {body_bytes}\r\n" if body_bytes or method not in _WITHOUT_BODY else ""
+    _check_target(target)
+    length = content_length(body_bytes) if body_bytes or method not in _WITHOUT_BODY else ""
     text = f"{_method(method)} {prefix}{target} HTTP/1.1\r\nHost: {host}\r\n{_fields(headers)}{length}\r\n"
     return text.encode("latin-1")
+
+
+def head_form(
+    method: str,
+    path: str,
+    host: str,
+    headers: Sequence[tuple[str, str]],
+    open_headers: Sequence[tuple[str, str]],
+    *,
+    prefix: str,
+) -> str:
+    """A form, for `%`, of the heads of many requests: open are how the target goes on after `path`, how the values of `open_headers` end,
+    and what follows the headers: "", or a `content_length`. All that they share is checked here, once.
+
+    Raises:
+        IllegalArgumentError: as `build_head`.
+    """
+    shared = f" HTTP/1.1\r\nHost: {host}\r\n{_fields(headers)}".replace("%", "%%")
+    endings = _fields(open_headers).replace("%", "%%").replace("\r\n", "%s\r\n")
+    _check_target(path)
+    target = f"{prefix}{path}".replace("%", "%%")
+    return f"{_method(method)} {target}%s{shared}{endings}%s\r\n"
+
+
+def content_length(body_bytes: int) -> str:
+    """The header of a request that has a body, even an empty one."""
+    return f"Content-Length: {body_bytes}\r\n"
 
 
 def build_connect_head(authority: str, headers: Sequence[tuple[str, str]]) -> bytes:
     """The head that asks a proxy for a tunnel to `authority`, a host and port."""
     return f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n{_fields(headers)}\r\n".encode("latin-1")
+
+
+def _check_target(target: str) -> None:
+    if not _TARGET.fullmatch(target):
+        shown = target.partition("?")[0]
+        raise IllegalArgumentError(
+            f"the target {shown!r} must begin with / and be percent-encoded, without spaces, controls or #"
+        )
 
 
 def _fields(headers: Sequence[tuple[str, str]]) -> str:

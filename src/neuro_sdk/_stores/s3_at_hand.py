@@ -21,18 +21,20 @@ class S3AtHand:
         """Learn which server it is."""
         self._origin = (await self._wire.current_endpoint()).origin
 
-    def endpoint(self, key: str) -> Endpoint | None:
-        """For a request about this key; None where it takes a wait, another server, or more than that request."""
+    def endpoint(self) -> Endpoint | None:
+        """For a request; None where it takes a wait, or is another server."""
         endpoint = self._wire.endpoint_at_hand()
-        if endpoint is None or endpoint.origin != self._origin:
-            return None
+        return None if endpoint is None or endpoint.origin != self._origin else endpoint
+
+    def fits(self, key: str) -> bool:
+        """Whether one request is all that it takes for this key."""
         if self._traits.markers_are_directories and key.endswith("/"):
-            return None
+            return False
         try:
             self._check(key)
         except IllegalArgumentError:
-            return None
-        return endpoint
+            return False
+        return True
 
     @property
     def verifying(self) -> Pairs:

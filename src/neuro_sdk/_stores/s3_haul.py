@@ -71,7 +71,7 @@ class S3Haul(S3AtHand):
 
     def _of_its_own(self, key: str) -> Endpoint | None:
         """An endpoint for one thread: a signer keeps the time, so no two share one."""
-        endpoint = self.endpoint(key)
+        endpoint = self.endpoint() if self.fits(key) else None
         return None if endpoint is None else replace(endpoint, signer=replace(endpoint.signer))
 
 

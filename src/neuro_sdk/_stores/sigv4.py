@@ -6,7 +6,7 @@ Source: "Authenticating Requests (AWS Signature Version 4)" in the Amazon S3 API
 import hashlib
 import hmac
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
@@ -25,6 +25,22 @@ def canonical_query(pairs: Iterable[tuple[str, str]]) -> str:
     return "&".join(
         f"{name}={value}" for name, value in sorted((quote(n, safe="~"), quote(v, safe="~")) for n, v in pairs)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What many requests of one second share."""
+
+    headers: Headers
+    """To be sent, besides the open one and the authorization."""
+    credential: str = field(repr=False)
+    """How the authorization begins."""
+    canonical: str = field(repr=False)
+    sign: Callable[[str], str] = field(repr=False)
+
+    def signature(self, *path_and_value: str) -> str:
+        """How the authorization of one request ends; the value is that of the open header."""
+        return self.sign(self.canonical % path_and_value)
 
 
 @dataclass(slots=True)
@@ -49,27 +65,48 @@ class Signer:
     ) -> Headers:
         """The headers to send: `headers`, which are all signed, and the signature's own. `path` and `query` come encoded."""
         self._tick()
-        signed = [
-            ("host", host),
-            ("x-amz-content-sha256", payload_hash),
-            ("x-amz-date", self._stamp),
-        ]
+        signed = self._signed(host, headers, payload_hash)
+        signed.sort()
+        names = ";".join([name for name, _ in signed])
+        lines = "\n".join([f"{name}:{value}" for name, value in signed])
+        signature = self._signature(f"{method}\n{path}\n{query}\n{lines}\n\n{names}\n{payload_hash}")
+        # The host is the client's to send.
+        signed[signed.index(("host", host))] = ("authorization", f"{self._credential(names)}{signature}")
+        return signed
+
+    def form(self, method: str, host: str, headers: Headers, open_header: str | None = None) -> "Form":
+        """What many requests share within this second: all but their path and the value of `open_header`. They have no query."""
+        self._tick()
+        shared = self._signed(host, headers, UNSIGNED_PAYLOAD)
+        signed = [(name, value.replace("%", "%%")) for name, value in shared]
+        if open_header is not None:
+            signed.append((open_header, "%s"))
+        signed.sort()
+        names = ";".join([name for name, _ in signed])
+        lines = "\n".join([f"{name}:{value}" for name, value in signed])
+        return Form(
+            headers=[(name, value) for name, value in shared if name != "host"],
+            credential=self._credential(names),
+            canonical=f"{method}\n%s\n\n{lines}\n\n{names}\n{UNSIGNED_PAYLOAD}",
+            sign=self._signature,
+        )
+
+    def _signed(self, host: str, headers: Headers, payload_hash: str) -> Headers:
+        signed = [("host", host), ("x-amz-content-sha256", payload_hash), ("x-amz-date", self._stamp)]
         for name, value in headers:  # servers fold blanks before they check
             signed.append((name.lower(), " ".join(value.split()) if " " in value or "\t" in value else value))
         if self.session_token:
             signed.append(("x-amz-security-token", self.session_token))
-        signed.sort()
-        names = ";".join([name for name, _ in signed])
-        lines = "\n".join([f"{name}:{value}" for name, value in signed])
-        request = f"{method}\n{path}\n{query}\n{lines}\n\n{names}\n{payload_hash}"
+        return signed
+
+    def _signature(self, request: str) -> str:
+        """Of a canonical request of now."""
         digest = hashlib.sha256(request.encode()).hexdigest()
         text = f"AWS4-HMAC-SHA256\n{self._stamp}\n{self._scope}\n{digest}"
-        signature = hmac.digest(self._key, text.encode(), "sha256").hex()
-        credential = (
-            f"AWS4-HMAC-SHA256 Credential={self.access_key}/{self._scope}, SignedHeaders={names}, Signature={signature}"
-        )
-        signed[signed.index(("host", host))] = ("authorization", credential)  # the host is the client's to send
-        return signed
+        return hmac.digest(self._key, text.encode(), "sha256").hex()
+
+    def _credential(self, names: str) -> str:
+        return f"AWS4-HMAC-SHA256 Credential={self.access_key}/{self._scope}, SignedHeaders={names}, Signature="
 
     def _tick(self) -> None:
         now = int(time.time() + self.clock_offset_seconds)
