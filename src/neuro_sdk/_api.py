@@ -71,9 +71,10 @@ class Api:
 
     async def clusters(self) -> Mapping[str, Cluster]:
         """The clusters by name, in the server's order; asked once."""
-        async with self._asking:
-            if self._clusters is None:
-                self._clusters = await self._ask_clusters()
+        if self._clusters is None:
+            async with self._asking:
+                if self._clusters is None:
+                    self._clusters = await self._ask_clusters()
         return self._clusters
 
     async def cluster(self, name: str | None = None) -> Cluster:

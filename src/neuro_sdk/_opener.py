@@ -30,10 +30,14 @@ class Opener:
         self._api = api
         self._http = http
         self._open: dict[tuple[str, str], OpenBucket] = {}  # under every name that a bucket was asked for by
+        self._known: dict[tuple[str, str | None, Scope], OpenBucket] = {}  # the same, as they were asked for
         self._asking: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def by_name(self, id_or_name: str, cluster_name: str | None, scope: Scope) -> OpenBucket:
         """Open a bucket by its id, or by its name among those of `scope`."""
+        asked = (id_or_name, cluster_name, scope)
+        if (known := self._known.get(asked)) is not None:
+            return known
         cluster = await self._api.cluster(cluster_name)
         name = (cluster.name, f"{id_or_name}\0{scope.query()}")
         async with self._asking[name]:
@@ -41,6 +45,7 @@ class Opener:
             if opened is None:
                 opened = await self._open_once(cluster, await self._api.get_bucket(cluster, id_or_name, scope))
                 self._open[name] = opened
+        self._known[asked] = opened
         return opened
 
     async def by_address(self, address: BlobAddress) -> tuple[OpenBucket, str]:
@@ -64,8 +69,8 @@ class Opener:
 
     def forget(self, bucket: Bucket) -> None:
         """The bucket was deleted, or is no longer where it was: ask again next time."""
-        for name in [name for name, opened in self._open.items() if opened.bucket.id == bucket.id]:
-            del self._open[name]
+        self._open = {name: opened for name, opened in self._open.items() if opened.bucket.id != bucket.id}
+        self._known = {asked: opened for asked, opened in self._known.items() if opened.bucket.id != bucket.id}
 
     async def _open_once(self, cluster: Cluster, bucket: Bucket) -> OpenBucket:
         """Open it, or take the one that is open already under another name, so that credentials are asked for once."""

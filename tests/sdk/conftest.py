@@ -9,7 +9,7 @@ from yarl import URL
 
 import neuro_sdk
 from neuro_sdk import Bucket, Client
-from neuro_sdk._http import HttpClient
+from neuro_sdk._http import HttpClient, Origin
 from tests.stack_fixture import Stack
 
 
@@ -61,11 +61,19 @@ def asked(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Asked:
     """What every client of this test asks, from now on."""
     asked = Asked()
     control = URL(stack.url).port
-    begin = HttpClient._begin
+    begin, ask = HttpClient._begin, HttpClient._ask
 
-    async def recording(self, method, origin, target, *rest, **options):  # type: ignore[no-untyped-def]  # a pass-through
+    def record(method: str, origin: Origin, target: str) -> None:
         (asked.control if origin.port == control else asked.provider).append(f"{method} {target}")
+
+    async def begin_recorded(self, method, origin, target, *rest, **options):  # type: ignore[no-untyped-def]  # a pass-through
+        record(method, origin, target)
         return await begin(self, method, origin, target, *rest, **options)
 
-    monkeypatch.setattr(HttpClient, "_begin", recording)
+    async def ask_recorded(self, request, *rest, **options):  # type: ignore[no-untyped-def]  # likewise
+        record(request.method, request.origin, request.target)
+        return await ask(self, request, *rest, **options)
+
+    monkeypatch.setattr(HttpClient, "_begin", begin_recorded)
+    monkeypatch.setattr(HttpClient, "_ask", ask_recorded)
     return asked

@@ -13,6 +13,8 @@ from neuro_sdk._http._head import build_head
 
 from .http_servers import answering, ok, once, read_request, serving, silent, until
 
+_SOMEWHERE = Origin.parse("http://h")  # a burst goes to its own origin
+
 
 @dataclass
 class Ask:
@@ -27,7 +29,7 @@ class Ask:
             return None
         method = "PUT" if self.body else "GET"
         head = build_head(method, self.target, "h", [("x-test", "plain")], len(self.body))
-        return Request(method, self.target, head.decode("latin-1"), self.body)
+        return Request(_SOMEWHERE, method, self.target, head.decode("latin-1"), self.body)
 
     def answered(self, status: int, headers: bytes, body: bytes) -> None:
         self.got.append((status, body))

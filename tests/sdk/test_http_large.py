@@ -512,7 +512,7 @@ async def test_closing_the_client_ends_what_is_under_way(contexts: Contexts, tmp
     async with bucket_on(s3, contexts) as (store, _):
         work = asyncio.create_task(down(store, tmp_path / "here"))
         await until(lambda: s3.bodies == 3)
-        await store._http.aclose()
+        await store._at_hand.http.aclose()
         async with asyncio.timeout(5):
             with pytest.raises((ServerNotAvailable, RuntimeError)):
                 await work

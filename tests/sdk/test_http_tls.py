@@ -235,7 +235,9 @@ async def test_many_small_answers_in_a_burst_are_each_their_own(authority: Autho
 
         def request(self) -> Request:
             body = b"%d" % self.number * 50
-            return Request("PUT", "/", build_head("PUT", "/", "h", [], len(body)).decode(), body)
+            return Request(
+                Origin.parse("http://h"), "PUT", "/", build_head("PUT", "/", "h", [], len(body)).decode(), body
+            )
 
         def answered(self, status: int, headers: bytes, body: bytes) -> None:
             self.got = body

@@ -24,20 +24,18 @@ class Calls:
     @asynccontextmanager
     async def _named(self, id_or_name: str, cluster_name: str | None, scope: Scope) -> AsyncIterator[OpenBucket]:
         opened = await self._opener.by_name(id_or_name, cluster_name, scope)
-        async with self._watched(opened):
+        try:
             yield opened
+        except BucketNotFound:  # it was deleted behind our back: the next call asks the control plane again
+            self._opener.forget(opened.bucket)
+            raise
 
     @asynccontextmanager
     async def _addressed(self, uri: URL) -> AsyncIterator[tuple[OpenBucket, str]]:
         opened, key = await self._open_address(uri)
-        async with self._watched(opened):
-            yield opened, key
-
-    @asynccontextmanager
-    async def _watched(self, opened: OpenBucket) -> AsyncIterator[None]:
         try:
-            yield
-        except BucketNotFound:  # it was deleted behind our back: the next call asks the control plane again
+            yield opened, key
+        except BucketNotFound:
             self._opener.forget(opened.bucket)
             raise
 

@@ -4,12 +4,13 @@ Nothing here knows a provider, a signature or a status that means something to o
 """
 
 from ._answer import Answer
-from ._burst import Burst, Request
+from ._burst import Burst
 from ._client import Buffer, HttpClient, Response, StreamedResponse
 from ._haul import Haul, Refused
 from ._head import Headers, content_length
 from ._line import Body, Line, Stretch
 from ._origin import Origin
+from ._plain import Request
 from ._retry import RetryPolicy, retry_after_seconds, retrying, transient
 from ._timeouts import Timeouts
 

@@ -22,21 +22,24 @@ _BARE_LF = re.compile(rb"(?<!\r)\n")
 _START = b"HTTP/1."
 
 
-def read_whole(data: bytes) -> tuple[bytes, bytes] | None:
+def read_plain(data: bytes, *, has_body: bool = True) -> tuple[bytes, bytes] | int:
     """The headers, each with CR LF before it, and the body, if this is exactly one whole answer 200 that another may follow.
 
-    None is no verdict: for `Answer` to read.
+    Else a number: of the bytes that are missing to it, or 0, which is no verdict: it is for `Answer` to read.
     """
     match = _HEAD.match(data)
     if match is None or match[2] != b"200" or match[1] != b"1":
-        return None
-    start, length = match.end(), -1
+        return 0
+    length = -1
     for name, value in _FRAMING.findall(match[4]):
         if len(name) == 14 and length < 0 and _LENGTH.fullmatch(value):
             length = int(value)
         elif value.lower() != b"keep-alive" or len(name) != 10:
-            return None
-    return (match[4], data[start:]) if len(data) == start + length else None
+            return 0
+    if length < 0:
+        return 0
+    end = match.end() + length if has_body else match.end()
+    return (match[4], data[match.end() :]) if len(data) == end else max(0, end - len(data))
 
 
 class Answer:

@@ -8,20 +8,16 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
 
 from neuro_sdk._errors import ConnectionFailed, NeuroError
 
-from ._answer import read_whole
 from ._connection import ONE_WRITE_BYTES, Connection
 from ._exchange import Exchange
-from ._head import head_form
+from ._plain import Plain, Request
 from ._pool import Pool
 from ._timeouts import Timeouts
-
-Buffer = bytes | bytearray | memoryview
 
 LANES_AT_FIRST = 32
 LANES_AT_MOST = 192
@@ -35,19 +31,6 @@ _SPARE = 0.85
 """While this thread works for less than this part of the time, it can serve more connections."""
 _CALM_SECONDS = 5.0
 _SLOW_DOWN = (429, 503)
-
-Headers = Sequence[tuple[str, str]]
-
-
-@dataclass(slots=True)
-class Request:
-    """What is sent."""
-
-    method: str
-    target: str
-    head: str
-    """From `Burst.form`."""
-    body: Buffer = b""
 
 
 class Job(Protocol):
@@ -105,11 +88,6 @@ class Burst:
         if lanes:
             await asyncio.wait([lane.task for lane in lanes])
         self._give_up()
-
-    def form(self, method: str, path: str, headers: Headers, open_headers: Headers) -> str:
-        """For the heads of requests, see `head_form`."""
-        way = self.way
-        return head_form(method, path, way.host, (*way.headers, *headers), open_headers, prefix=way.prefix)
 
     def submit(self, job: Job) -> None:
         """Take a job."""
@@ -242,10 +220,11 @@ class Burst:
             self._width = max(self._width // 2, LANES_AT_LEAST)
 
 
-class _Lane:
+class _Lane(Plain):
     """One connection, and the job on it."""
 
     def __init__(self, burst: Burst) -> None:
+        super().__init__()
         self._burst = burst
         self._connection: Connection | None = None
         self._broken: asyncio.Future[None] | None = None
@@ -271,14 +250,10 @@ class _Lane:
         else:
             self._connection.start(self.exchange(), head, memoryview(body), burst.timeouts, math.inf)
 
-    def take_whole(self, data: bytes) -> bool:
+    def whole(self, headers: bytes, body: bytes) -> None:
         """See `Plain`."""
-        whole = read_whole(data)
-        if whole is None:
-            return False
-        self._settle((200, *whole))
+        self._settle((200, headers, body))
         self.go_on()
-        return True
 
     def exchange(self) -> Exchange:
         """See `Plain`."""

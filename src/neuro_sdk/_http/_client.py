@@ -11,23 +11,25 @@ import contextlib
 import math
 import os
 import ssl
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from neuro_sdk._errors import ConnectionFailed
+from neuro_sdk._errors import BadGateway, ConnectionFailed, ServerNotAvailable
 
 from ._burst import Burst, Way
 from ._connect import Route
-from ._connection import RECEIVE_BYTES, Connection
+from ._connection import ONE_WRITE_BYTES, RECEIVE_BYTES, Connection
 from ._exchange import Exchange
 from ._haul import Haul
-from ._head import Headers, build_head
+from ._head import Headers, build_head, head_form
 from ._origin import Origin
+from ._plain import Ask, Request
 from ._pool import Pool
 from ._proxy import Proxy, proxy_for
 from ._timeouts import DEFAULT_TIMEOUTS, Timeouts
 
 Buffer = bytes | bytearray | memoryview
+Pairs = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +130,7 @@ class HttpClient:
         """
         pool, connection, exchange = await self._begin(method, origin, target, headers, body, timeouts, streamed=False)
         pool.release(connection)
-        answer = exchange.answer
-        return Response(answer.status, answer.reason, answer.headers, exchange.body())
+        return _response(exchange)
 
     @contextlib.asynccontextmanager
     async def stream(
@@ -150,6 +151,60 @@ class HttpClient:
         finally:
             response.leave()
             pool.release(connection)
+
+    def form(self, origin: Origin, method: str, path: str, headers: Pairs, open_headers: Pairs) -> str:
+        """For the head of a `Request`, as `head_form` has it."""
+        way = self._ways.get(origin) or self._find_way(self._check_loop(), origin)
+        return head_form(method, path, way.host, (*way.headers, *headers), open_headers, prefix=way.prefix)
+
+    async def ask(self, request: Request) -> Response | None:
+        """As `request`, at less cost, if a connection is at hand. None: there was none, or no whole answer came on it."""
+        connection = self._at_hand(request)
+        if connection is None:
+            return None
+        try:
+            answer = await self._ask(request, connection, streamed=False)
+        finally:
+            self._ways[request.origin].pool.release(connection)
+        return _response(answer) if isinstance(answer, Exchange) else answer
+
+    async def ask_streamed(
+        self, request: Request, held: contextlib.AsyncExitStack
+    ) -> Response | StreamedResponse | None:
+        """As `ask`; but what does not come at once is streamed, inside `held`."""
+        connection = self._at_hand(request)
+        if connection is None:
+            return None
+        pool = self._ways[request.origin].pool
+        try:
+            answer = await self._ask(request, connection, streamed=True)
+        except BaseException:
+            pool.release(connection)
+            raise
+        if not isinstance(answer, Exchange):
+            pool.release(connection)
+            return answer
+        response = StreamedResponse(connection, answer)
+        held.callback(pool.release, connection)
+        held.callback(response.leave)
+        return response
+
+    def _at_hand(self, request: Request) -> Connection | None:
+        way = self._ways.get(request.origin)
+        fits = self._timeouts.total is None and len(request.body) <= ONE_WRITE_BYTES
+        if way is None or not fits or asyncio.get_running_loop() is not self._loop:
+            return None
+        return way.pool.at_hand()
+
+    async def _ask(self, request: Request, connection: Connection, *, streamed: bool) -> Response | Exchange | None:
+        assert self._loop is not None
+        ask = Ask(self._loop, request, streamed=streamed)
+        connection.start_plain(ask, request.head.encode("latin-1") + request.body, self._timeouts)
+        try:
+            answer = await ask.answered()
+        except (ServerNotAvailable, BadGateway):
+            return None
+        return answer if isinstance(answer, Exchange) else Response(200, "", Headers(answer[0]), answer[1])
 
     def burst(self, origin: Origin) -> Burst:
         """Many small requests to one server, cheaply, as long as all goes well; enter it before use."""
@@ -242,3 +297,8 @@ class HttpClient:
         prefix, headers = (str(origin), by_proxy.headers) if by_proxy else ("", [])
         way = self._ways[origin] = Way(pool, origin.host_header, prefix, headers)
         return way
+
+
+def _response(exchange: Exchange) -> Response:
+    answer = exchange.answer
+    return Response(answer.status, answer.reason, answer.headers, exchange.body())

@@ -7,11 +7,12 @@ import asyncio
 import math
 import os
 import sys
-from typing import Protocol, cast
+from typing import cast
 
 from neuro_sdk._errors import ConnectionFailed, ServerTimeout
 
 from ._exchange import Exchange
+from ._plain import Plain
 from ._timeouts import DEFAULT_TIMEOUTS, Timeouts
 
 RECEIVE_BYTES = 256 * 1024
@@ -23,16 +24,6 @@ ONE_WRITE_BYTES = 64 * 1024
 _SLICE_BYTES = 256 * 1024
 _PAUSE_BYTES = 1024 * 1024
 _RESUME_BYTES = 512 * 1024
-
-
-class Plain(Protocol):
-    """Who has sent a small request, and hopes for a small answer."""
-
-    def take_whole(self, data: bytes) -> bool:
-        """Take an answer that is here whole, and perhaps begin the next request. False if it is not: it goes to `exchange`."""
-
-    def exchange(self) -> Exchange:
-        """For an answer, or the want of one, that is not so plain."""
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -199,20 +190,26 @@ class Connection(asyncio.BufferedProtocol):
         plain = self._plain
         if plain is not None:
             self._plain, self._exchange = None, plain.exchange()
+            plain.feed(self._exchange)
         return self._exchange
 
     def _take(self, data: bytes) -> None:
         plain = self._plain
         if plain is not None and not self.transport.get_write_buffer_size():
-            self._plain = None
-            if plain.take_whole(data):
+            self._plain = None  # or the next request, which may be begun meanwhile
+            if plain.take(data):
+                if plain.holds:
+                    self._plain = plain
                 return
-            self._plain = plain
+            self._plain, data = plain, b""  # it has all of it
         exchange = self._under_way()
-        if exchange is None or exchange.over:
-            self.abort()  # nobody asked for this, and the next request must not get it as its answer
-            return
-        exchange.take(data, early=self._body is not None)
+        if data:
+            if exchange is None or exchange.over:
+                self.abort()  # nobody asked for this, and the next request must not get it as its answer
+                return
+            exchange.take(data, early=self._body is not None)
+        if exchange is None:
+            return  # it is whole
         if exchange is not self._exchange:
             return  # it is whole, and another was begun in its place
         if exchange.error is not None:

@@ -9,6 +9,7 @@ from neuro_sdk._errors import IllegalArgumentError
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _FIELDS = re.compile(r"(?:[\t\x20-\x7e\x80-\xff]++\r\n)*+")
+_LINE = re.compile(r"\r\n([^:]+):[\t ]*+([^\r]*)")
 _TARGET = re.compile(r"/[!\"$-~]*")
 _OURS = frozenset({"host", "content-length", "transfer-encoding", "connection"})
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
@@ -129,10 +130,8 @@ class Headers:
     def _read(self) -> dict[str, str]:
         if self._fields is None:
             fields: dict[str, str] = {}
-            for line in self._raw.decode("latin-1").split("\r\n"):
-                name, _, value = line.partition(":")
-                if name:
-                    name, value = name.lower(), value.strip(" \t")
-                    fields[name] = f"{fields[name]}, {value}" if name in fields else value
+            for found, text in _LINE.findall(self._raw.decode("latin-1")):
+                name, value = found.lower(), text.rstrip(" \t")
+                fields[name] = f"{fields[name]}, {value}" if name in fields else value
             self._fields = fields
         return self._fields

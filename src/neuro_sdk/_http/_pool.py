@@ -34,13 +34,20 @@ class Pool:
         self._sweeper: asyncio.TimerHandle | None = None
         self._closed = False
 
-    async def acquire(self) -> Connection | None:
-        """Wait for a slot; returns the kept connection in it, or None: then `dial` one."""
+    def at_hand(self) -> Connection | None:
+        """A kept connection, with its slot, if there is one."""
         while self._idle:
             connection = self._idle.pop()
             if not connection.closing:
                 return connection
             self._slots -= 1
+        return None
+
+    async def acquire(self) -> Connection | None:
+        """Wait for a slot; returns the kept connection in it, or None: then `dial` one."""
+        connection = self.at_hand()
+        if connection is not None:
+            return connection
         if self._slots < self.limit:
             self._slots += 1
             return None

@@ -20,6 +20,7 @@ from .base import BlobInfo, BlobReader, Buffer, Page, Part, Upload
 from .credentials import Credentials
 from .keys import can_begin_path_like_key, check_key, check_path_like_key
 from .multipart import SINGLE_PUT_BYTES, cut, put_in_parts
+from .s3_at_hand import S3AtHand
 from .s3_burst import S3Burst
 from .s3_errors import error_for
 from .s3_haul import S3Haul
@@ -34,24 +35,27 @@ class S3Store:
     """One open bucket."""
 
     def __init__(self, http: HttpClient, bucket: Bucket, credentials: Credentials) -> None:
-        self._http = http
         self._wire = S3Wire(http, bucket.name or bucket.id, credentials)
         self._traits = TRAITS[bucket.provider]
+        self._at_hand = S3AtHand(http, self._wire, self._traits, self._check)
 
     def burst(self) -> S3Burst:
         """See `BlobStore.burst`."""
-        return S3Burst(self._http, self._wire, self._traits, self._check)
+        return S3Burst(self._at_hand)
 
     def haul(self) -> S3Haul:
         """See `BlobStore.haul`."""
-        return S3Haul(self._http, self._wire, self._traits, self._check)
+        return S3Haul(self._at_hand)
 
     async def head(self, key: str) -> BlobInfo:
         """See `BlobStore.head`."""
         self._check(key)
         if self._keeps_empty(key):
             return await self._find_marker(key)
-        return info_of(key, await self._wire.request("HEAD", key))
+        answer = await self._at_hand.ask("HEAD", key)
+        if answer is None or answer.status != 200:
+            answer = await self._wire.request("HEAD", key, first=answer)
+        return info_of(key, answer)
 
     @asynccontextmanager
     async def get(
@@ -64,19 +68,24 @@ class S3Store:
             return
         async with AsyncExitStack() as connection:
             reader = S3Reader(self._wire, connection, key, start, stop, etag)
-            await reader.open(checksum=self._traits.checksums)
+            whole = start == 0 and stop is None and etag is None
+            first = await self._at_hand.ask_streamed(key, connection) if whole else None
+            await reader.open(checksum=self._traits.checksums, first=first)
             yield reader
 
     async def put(self, key: str, body: Buffer | AsyncIterator[bytes], *, size: int | None = None) -> None:
         """See `BlobStore.put`."""
         self._check(key)
+        if isinstance(body, bytes) and len(body) < SINGLE_PUT_BYTES and not self._keeps_empty(key):
+            await self._put_whole(key, body)
+            return
         parts = cut(body, size)
         first = await anext(parts, b"")
         if self._keeps_empty(key):
             await self._check_marker(key, first)
         second = await anext(parts, None) if len(first) >= SINGLE_PUT_BYTES else None
         if second is None:
-            await self._wire.request("PUT", key, headers=self._checksum(first), body=first)
+            await self._put_whole(key, first)
         else:
             begun = [first, second]
             del first, second  # or they would be held until all are stored
@@ -180,6 +189,11 @@ class S3Store:
             await self._wire.request("DELETE", key, query=[("uploadId", upload_id)])
         except ResourceNotFound:
             return
+
+    async def _put_whole(self, key: str, body: Buffer) -> None:
+        answer = await self._at_hand.ask("PUT", key, body)
+        if answer is None or answer.status != 200 or answer.body:
+            await self._wire.request("PUT", key, headers=self._checksum(body), body=body, first=answer)
 
     def _keeps_empty(self, key: str) -> bool:
         return self._traits.markers_are_directories and key.endswith("/")

@@ -20,12 +20,15 @@ from .sigv4 import canonical_query
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
-class S3Haul(S3AtHand):
+class S3Haul:
     """See `Haul`."""
 
+    def __init__(self, at_hand: S3AtHand) -> None:
+        self._at_hand = at_hand
+
     async def __aenter__(self) -> Self:
-        await self.find_origin()
-        self._haul: HttpHaul = await self._http.haul(self._origin).__aenter__()
+        self._origin = await self._at_hand.origin()
+        self._haul: HttpHaul = await self._at_hand.http.haul(self._origin).__aenter__()
         return self
 
     async def __aexit__(
@@ -36,7 +39,7 @@ class S3Haul(S3AtHand):
     async def put(self, key: str, body: Stretch, check: Callable[[], None]) -> bool:
         """See `Haul.put`."""
         endpoint = self._of_its_own(key)
-        if endpoint is None or not self._traits.checksums:
+        if endpoint is None or not self._at_hand.checksums:
             return False  # without a checksum nobody sees that the file changed between the two times it is read
         return await self._haul.run(_Put(endpoint, key, "", body, checksum=True, check=check)) is not None
 
@@ -46,7 +49,7 @@ class S3Haul(S3AtHand):
         if endpoint is None:
             return None
         query = canonical_query([("partNumber", str(number)), ("uploadId", upload_id)])
-        put = _Put(endpoint, key, query, body, checksum=self._traits.checksums)
+        put = _Put(endpoint, key, query, body, checksum=self._at_hand.checksums)
         etag = await self._haul.run(put)
         return Part(number, etag, put.size, put.text) if etag else None
 
@@ -55,7 +58,7 @@ class S3Haul(S3AtHand):
         endpoint = self._of_its_own(info.key)
         if endpoint is None or info.etag is None:
             return 0
-        get = _Get(endpoint, info, start, stop, descriptor, self.verifying)
+        get = _Get(endpoint, info, start, stop, descriptor, self._at_hand.verifying)
         told = 0
 
         def look() -> None:
@@ -71,8 +74,10 @@ class S3Haul(S3AtHand):
 
     def _of_its_own(self, key: str) -> Endpoint | None:
         """An endpoint for one thread: a signer keeps the time, so no two share one."""
-        endpoint = self.endpoint() if self.fits(key) else None
-        return None if endpoint is None else replace(endpoint, signer=replace(endpoint.signer))
+        endpoint = self._at_hand.endpoint() if self._at_hand.fits(key) else None
+        if endpoint is None or endpoint.origin != self._origin:
+            return None
+        return replace(endpoint, signer=replace(endpoint.signer))
 
 
 @dataclass(slots=True)

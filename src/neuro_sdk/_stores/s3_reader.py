@@ -26,12 +26,12 @@ class S3Reader:
     ) -> None:
         self._wire, self._connection, self._key = wire, connection, key
         self._at, self._stop, self._etag = start, stop, etag
-        self._response: StreamedResponse | None = None
+        self._response: Response | StreamedResponse | None = None
         self._checksum: str | None = None
         self._crc = 0
 
-    async def open(self, *, checksum: bool) -> None:
-        """Ask for what is still to come; `checksum`: the provider stores one of the whole blob."""
+    async def open(self, *, checksum: bool, first: Response | StreamedResponse | None = None) -> None:
+        """Ask for what is still to come; `checksum`: the provider stores one of the whole blob; `first`: the answer, if it is there."""
         if self._stop is not None and self._stop <= self._at:  # no Range header says "nothing"
             await self._open_empty()
             return
@@ -41,7 +41,7 @@ class S3Reader:
             headers.append(("range", f"bytes={self._at}-{'' if self._stop is None else self._stop - 1}"))
         elif checksum:
             headers.append(("x-amz-checksum-mode", "ENABLED"))
-        response = await self._wire.stream(self._connection, self._key, headers)
+        response = await self._wire.stream(self._connection, self._key, headers, first)
         if response.status == 416:
             await self._connection.aclose()  # it may be the last one, and the next request waits for it
             await self._open_empty()
@@ -56,6 +56,12 @@ class S3Reader:
     async def __aiter__(self) -> AsyncIterator[bytes]:
         resumed_at = -1
         while self._response is not None:
+            if isinstance(self._response, Response):
+                self._crc = zlib.crc32(self._response.body)
+                self._verify()
+                if self._response.body:
+                    yield self._response.body
+                return
             try:
                 async for chunk in self._response:
                     self._at += len(chunk)

@@ -50,9 +50,16 @@ class S3Wire:
         return f"blob {key!r} in bucket {self._name!r}" if key else f"bucket {self._name!r}"
 
     async def request(
-        self, method: str, key: str = "", *, query: Pairs = (), headers: Pairs = (), body: Buffer = b""
+        self,
+        method: str,
+        key: str = "",
+        *,
+        query: Pairs = (),
+        headers: Pairs = (),
+        body: Buffer = b"",
+        first: Response | None = None,
     ) -> Response:
-        """One request and its whole answer, which is a success.
+        """One request and its whole answer, which is a success. `first` is what it was answered already.
 
         Raises:
             NeuroError: what the provider refuses, as `s3_errors` has it.
@@ -60,15 +67,31 @@ class S3Wire:
         target_query = canonical_query(query)
 
         async def ask(endpoint: Endpoint) -> Response:
+            nonlocal first
+            if first is not None:
+                answer, first = first, None
+                return answer
             target, signed = endpoint.sign(method, key, headers, target_query)
             return await self._http.request(method, endpoint.origin, target, signed, body)
 
         return await self._until_ok(ask, key)
 
-    async def stream(self, connection: AsyncExitStack, key: str, headers: Pairs) -> StreamedResponse:
-        """Begin a GET whose body arrives inside `connection`; 416 is an answer like any other."""
+    async def stream(
+        self,
+        connection: AsyncExitStack,
+        key: str,
+        headers: Pairs,
+        first: Response | StreamedResponse | None = None,
+    ) -> Response | StreamedResponse:
+        """Begin a GET whose body arrives inside `connection`; 416 is an answer like any other. `first`: as for `request`."""
+        if first is not None and first.status < 300:
+            return first
 
-        async def ask(endpoint: Endpoint) -> StreamedResponse:
+        async def ask(endpoint: Endpoint) -> Response | StreamedResponse:
+            nonlocal first
+            if first is not None:
+                answer, first = first, None
+                return answer
             await connection.aclose()
             target, signed = endpoint.sign("GET", key, headers)
             return await connection.enter_async_context(self._http.stream("GET", endpoint.origin, target, signed))
