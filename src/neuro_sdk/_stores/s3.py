@@ -1,12 +1,11 @@
-"""A bucket on anything that speaks S3: what each operation asks. How it is asked until it is answered is in `s3_wire`, which kin does what
-differently in `s3_kin`.
+"""A bucket on anything that speaks S3: what each operation asks. How it is asked until it is answered is in `wire` and `s3_wire`, which kin
+does what differently in `s3_kin`.
 
 Source of the operations: Amazon S3 API Reference.
 """
 
 import base64
 import hashlib
-import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -16,16 +15,18 @@ from neuro_sdk._http import HttpClient
 from neuro_sdk._models import Bucket
 
 from . import s3_xml
+from .at_hand import Manner
 from .base import BlobInfo, BlobReader, Buffer, Page, Part, Upload
+from .burst import StoreBurst
+from .checksums import S3_CRC32, Pairs
 from .credentials import Credentials
+from .haul import StoreHaul
 from .keys import can_begin_path_like_key, check_key, check_path_like_key
 from .multipart import SINGLE_PUT_BYTES, cut, put_in_parts
-from .s3_burst import S3Burst
+from .reader import Reader
 from .s3_errors import error_for
-from .s3_haul import S3Haul
-from .s3_kin import TRAITS
-from .s3_reader import S3Reader, checksum_text, info_of
-from .s3_wire import Pairs, S3Wire
+from .s3_kin import TRAITS, Endpoint
+from .s3_wire import S3Wire
 
 _DELETE_AT_ONCE = 1000
 
@@ -37,21 +38,25 @@ class S3Store:
         self._http = http
         self._wire = S3Wire(http, bucket.name or bucket.id, credentials)
         self._traits = TRAITS[bucket.provider]
+        self._checksum = S3_CRC32 if self._traits.checksums else None
+        self._manner = Manner(
+            self._check_simple, self._checksum, lambda upload_id, number: (_part(upload_id, number), "")
+        )
 
-    def burst(self) -> S3Burst:
+    def burst(self) -> StoreBurst[Endpoint]:
         """See `BlobStore.burst`."""
-        return S3Burst(self._http, self._wire, self._traits, self._check)
+        return StoreBurst(self._http, self._wire, self._manner)
 
-    def haul(self) -> S3Haul:
+    def haul(self) -> StoreHaul[Endpoint]:
         """See `BlobStore.haul`."""
-        return S3Haul(self._http, self._wire, self._traits, self._check)
+        return StoreHaul(self._http, self._wire, self._manner)
 
     async def head(self, key: str) -> BlobInfo:
         """See `BlobStore.head`."""
         self._check(key)
         if self._keeps_empty(key):
             return await self._find_marker(key)
-        return info_of(key, await self._wire.request("HEAD", key))
+        return self._wire.info_of(key, await self._wire.request("HEAD", key))
 
     @asynccontextmanager
     async def get(
@@ -63,8 +68,8 @@ class S3Store:
             yield _Empty(await self._find_marker(key))
             return
         async with AsyncExitStack() as connection:
-            reader = S3Reader(self._wire, connection, key, start, stop, etag)
-            await reader.open(checksum=self._traits.checksums)
+            reader = Reader(self._wire, connection, key, start, stop, etag)
+            await reader.open(self._checksum)
             yield reader
 
     async def put(self, key: str, body: Buffer | AsyncIterator[bytes], *, size: int | None = None) -> None:
@@ -76,7 +81,7 @@ class S3Store:
             await self._check_marker(key, first)
         second = await anext(parts, None) if len(first) >= SINGLE_PUT_BYTES else None
         if second is None:
-            await self._wire.request("PUT", key, headers=self._checksum(first), body=first)
+            await self._wire.request("PUT", key, headers=self._sum(first), body=first)
         else:
             begun = [first, second]
             del first, second  # or they would be held until all are stored
@@ -145,9 +150,8 @@ class S3Store:
 
     async def put_part(self, key: str, upload_id: str, number: int, body: Buffer) -> Part:
         """See `BlobStore.put_part`."""
-        checksum = self._checksum(body)
-        query = [("partNumber", str(number)), ("uploadId", upload_id)]
-        answer = await self._wire.request("PUT", key, query=query, headers=checksum, body=body)
+        checksum = self._sum(body)
+        answer = await self._wire.request("PUT", key, query=_part(upload_id, number), headers=checksum, body=body)
         etag = answer.headers.get("etag")
         if not etag:
             raise BadGateway(f"{self._wire.what(key)}: the provider stored part {number} without naming its etag")
@@ -206,15 +210,22 @@ class S3Store:
             f"{self._wire.what(key)}: this provider would replace the blob {key.rstrip('/')!r} by it: delete that one first"
         )
 
-    def _checksum(self, body: Buffer) -> Pairs:
-        if not self._traits.checksums:
-            return []
-        return [("x-amz-checksum-crc32", checksum_text(zlib.crc32(body)))]
+    def _sum(self, body: Buffer) -> Pairs:
+        return self._checksum.of(body) if self._checksum is not None else ()
 
     def _check(self, key: str) -> None:
         check_key(key, self._traits.max_key_bytes)
         if self._traits.path_like_keys:
             check_path_like_key(key)
+
+    def _check_simple(self, key: str) -> None:
+        self._check(key)
+        if self._keeps_empty(key):
+            raise IllegalArgumentError(f"{self._wire.what(key)}: a marker takes more than one request")
+
+
+def _part(upload_id: str, number: int) -> Pairs:
+    return [("partNumber", str(number)), ("uploadId", upload_id)]
 
 
 def _multipart_etag(parts: Sequence[Part]) -> str | None:

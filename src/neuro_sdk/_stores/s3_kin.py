@@ -1,7 +1,7 @@
 """How the storages that speak S3 differ, as data. Everything else about them is the same code, in `s3`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from neuro_sdk._errors import BadGateway
@@ -67,8 +67,23 @@ class Endpoint:
             url, base = f"https://{bucket}.s3.{region}.amazonaws.com", ""
         return cls(values, Origin.parse(url), base, Signer(access_key, secret_key, values.get("session_token"), region))
 
-    def sign(self, method: str, key: str, headers: Sequence[tuple[str, str]], query: str = "") -> tuple[str, Headers]:
-        """The target of a request about this key, or the bucket, and all its headers; `query` comes encoded."""
+    def sign(
+        self,
+        method: str,
+        key: str,
+        headers: Sequence[tuple[str, str]],
+        query: str = "",
+        body_bytes: int = 0,  # noqa: ARG002 - S3 signs no length
+    ) -> tuple[str, Headers]:
+        """See `Endpoint` in `wire`."""
         path = f"{self.path}/{quote_key(key)}"
         signed = self.signer.sign(method, self.origin.host_header, path, query, list(headers))
         return f"{path}?{query}" if query else path, signed
+
+    def set_clock(self, offset_seconds: float) -> None:
+        """See `Endpoint` in `wire`."""
+        self.signer.clock_offset_seconds = offset_seconds
+
+    def copy(self) -> "Endpoint":
+        """See `Endpoint` in `wire`."""
+        return replace(self, signer=replace(self.signer))

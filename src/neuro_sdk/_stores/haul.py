@@ -1,26 +1,24 @@
-"""Large blobs, parts and ranges of one S3 bucket by blocking sockets: answers are taken only if nothing about them is odd."""
+"""Large blobs, parts and ranges of one bucket by blocking sockets: answers are taken only if nothing about them is odd."""
 
 import re
-import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 from neuro_sdk._http import Answer, Body, Line, Refused, Stretch
 from neuro_sdk._http import Haul as HttpHaul
 
+from .at_hand import AtHand, Manner
 from .base import BlobInfo, Part
-from .s3_at_hand import S3AtHand
-from .s3_kin import Endpoint
-from .s3_reader import checksum_text
-from .s3_wire import Pairs
+from .checksums import Checksum, Pairs, Running, text_of
 from .sigv4 import canonical_query
+from .wire import E, Endpoint
 
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
-class S3Haul(S3AtHand):
+class StoreHaul(AtHand[E]):
     """See `Haul`."""
 
     async def __aenter__(self) -> Self:
@@ -36,17 +34,18 @@ class S3Haul(S3AtHand):
     async def put(self, key: str, body: Stretch, check: Callable[[], None]) -> bool:
         """See `Haul.put`."""
         endpoint = self._of_its_own(key)
-        if endpoint is None or not self._traits.checksums:
+        if endpoint is None or self.manner.checksum is None:
             return False  # without a checksum nobody sees that the file changed between the two times it is read
-        return await self._haul.run(_Put(endpoint, key, "", body, checksum=True, check=check)) is not None
+        put = _Put(endpoint, key, "", body, self.manner.checksum, self.manner.put_headers, "", check)
+        return await self._haul.run(put) is not None
 
     async def put_part(self, key: str, upload_id: str, number: int, body: Body) -> Part | None:
         """See `Haul.put_part`."""
         endpoint = self._of_its_own(key)
         if endpoint is None:
             return None
-        query = canonical_query([("partNumber", str(number)), ("uploadId", upload_id)])
-        put = _Put(endpoint, key, query, body, checksum=self._traits.checksums)
+        query, known = self.manner.part(upload_id, number)
+        put = _Put(endpoint, key, canonical_query(query), body, self.manner.checksum, (), known)
         etag = await self._haul.run(put)
         return Part(number, etag, put.size, put.text) if etag else None
 
@@ -55,7 +54,7 @@ class S3Haul(S3AtHand):
         endpoint = self._of_its_own(info.key)
         if endpoint is None or info.etag is None:
             return 0
-        get = _Get(endpoint, info, start, stop, descriptor, self.verifying)
+        get = _Get(endpoint, info, start, stop, descriptor, self.manner)
         told = 0
 
         def look() -> None:
@@ -72,7 +71,7 @@ class S3Haul(S3AtHand):
     def _of_its_own(self, key: str) -> Endpoint | None:
         """An endpoint for one thread: a signer keeps the time, so no two share one."""
         endpoint = self.endpoint(key)
-        return None if endpoint is None else replace(endpoint, signer=replace(endpoint.signer))
+        return None if endpoint is None else endpoint.copy()
 
 
 @dataclass(slots=True)
@@ -81,7 +80,10 @@ class _Put:
     key: str
     query: str
     body: Body
-    checksum: bool
+    checksum: Checksum | None
+    headers: Pairs
+    known_etag: str
+    """What the part will have; empty where the answer tells it."""
     check: Callable[[], None] | None = None
     text: str | None = None
     """The checksum, once it is known."""
@@ -92,19 +94,19 @@ class _Put:
 
     def __call__(self, line: Line) -> str:
         """The etag. The body is read twice, first for its checksum: the provider refuses it if it is another the second time."""
-        headers: Pairs = []
-        if self.checksum:
-            crc = 0
+        headers = [*self.headers]
+        if self.checksum is not None:
+            running = self.checksum.begin()
             for piece in line.pieces(self.body):
-                crc = zlib.crc32(piece, crc)
-            self.text = checksum_text(crc)
-            headers = [("x-amz-checksum-crc32", self.text)]
+                running.update(piece)
+            self.text = text_of(running)
+            headers.append((self.checksum.header, self.text))
         if self.check is not None:
             self.check()
-        target, signed = self.endpoint.sign("PUT", self.key, headers, self.query)
+        target, signed = self.endpoint.sign("PUT", self.key, headers, self.query, self.size)
         answer = line.ask("PUT", target, signed, self.body)
-        text, etag = line.read(), answer.headers.get("etag")
-        if answer.status != 200 or text or not etag:
+        text, etag = line.read(), self.known_etag or answer.headers.get("etag")
+        if answer.status not in {200, 201} or text or not etag:
             raise Refused(answer.status)
         return etag
 
@@ -116,7 +118,7 @@ class _Get:
     start: int
     stop: int
     descriptor: int
-    verifying: Pairs
+    manner: Manner
     arrived: int = 0
     """Bytes that are in the file, from `start` on."""
 
@@ -126,23 +128,24 @@ class _Get:
 
     def __call__(self, line: Line) -> bool:
         """All of it is there."""
-        asked = self.verifying if self.is_whole else [("range", f"bytes={self.start}-{self.stop - 1}")]
-        headers: Pairs = [("if-match", self.info.etag or ""), *asked]
+        checksum = self.manner.checksum if self.is_whole else None
+        headers = [("if-match", self.info.etag or ""), *(checksum.asking if checksum is not None else ())]
+        if not self.is_whole:
+            headers.append(("range", f"bytes={self.start}-{self.stop - 1}"))
         target, signed = self.endpoint.sign("GET", self.info.key, headers)
         answer = line.ask("GET", target, signed)
         if not self._is_right(answer):
             raise Refused(answer.status)
-        wanted = answer.headers.get("x-amz-checksum-crc32") if self.is_whole else None
-        crc = 0
+        wanted = None if checksum is None else checksum.told(answer.headers)
+        running: Running | None = None if checksum is None or wanted is None else checksum.begin()
 
         def seen(piece: memoryview) -> None:
-            nonlocal crc
-            if wanted is not None:
-                crc = zlib.crc32(piece, crc)
+            if running is not None:
+                running.update(piece)
             self.arrived += len(piece)
 
         line.write_to(self.descriptor, self.start, seen)
-        if wanted is not None and "-" not in wanted and wanted != checksum_text(crc):
+        if running is not None and wanted != text_of(running):
             raise Refused
         return True
 

@@ -1,26 +1,31 @@
-"""Many small blobs of one S3 bucket side by side: requests that need no wait, answers that are taken only if nothing about them is odd."""
+"""Many small blobs of one bucket side by side: requests that need no wait, answers that are taken only if nothing about them is odd."""
 
 import re
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Generic, Self
 
-from neuro_sdk._http import Answer, Request
+from neuro_sdk._http import Answer, HttpClient, Request
 from neuro_sdk._http import Burst as HttpBurst
 
+from .at_hand import AtHand, Manner
 from .base import BlobInfo, Buffer
-from .s3_at_hand import S3AtHand
-from .s3_reader import checksum_text
-from .s3_wire import Pairs
+from .checksums import Checksum, Pairs
+from .wire import E, Wire
 
 _ETAG = re.compile(rb"\netag:[ \t]*([^\r]*)", re.IGNORECASE)
-_CRC = re.compile(rb"\nx-amz-checksum-crc32:[ \t]*([^\r]*)", re.IGNORECASE)
 
 
-class S3Burst(S3AtHand):
+class StoreBurst(AtHand[E]):
     """See `Burst`."""
+
+    def __init__(self, http: HttpClient, wire: Wire[E], manner: Manner) -> None:
+        super().__init__(http, wire, manner)
+        self.told: re.Pattern[bytes] | None = None
+        """Finds the checksum in the head of an answer: reading all of its headers takes longer than a small blob."""
+        if manner.checksum is not None:
+            self.told = re.compile(rb"\n%s:[ \t]*([^\r]*)" % manner.checksum.header.encode(), re.IGNORECASE)
 
     async def __aenter__(self) -> Self:
         await self.find_origin()
@@ -53,19 +58,13 @@ class S3Burst(S3AtHand):
         endpoint = self.endpoint(key)
         if endpoint is None:
             return None
-        target, signed = endpoint.sign(method, key, headers)
+        target, signed = endpoint.sign(method, key, headers, "", len(body))
         return Request(method, target, signed, body)
-
-    def checksum(self, body: Buffer) -> Pairs:
-        """The header that lets the provider verify what arrives."""
-        if not self._traits.checksums:
-            return []
-        return [("x-amz-checksum-crc32", checksum_text(zlib.crc32(body)))]
 
 
 @dataclass(slots=True)
-class _Put:
-    burst: S3Burst
+class _Put(Generic[E]):
+    burst: StoreBurst[E]
     key: str
     read: Callable[[], Buffer | None]
     done: Callable[[bool], None]
@@ -74,18 +73,20 @@ class _Put:
         body = self.read()
         if body is None:
             return None
-        return self.burst.request("PUT", self.key, self.burst.checksum(body), body)
+        manner = self.burst.manner
+        checksum = manner.checksum.of(body) if manner.checksum is not None else ()
+        return self.burst.request("PUT", self.key, [*checksum, *manner.put_headers], body)
 
     def answered(self, answer: Answer, body: bytes) -> None:
-        self.done(answer.status == 200 and not body)
+        self.done(answer.status in {200, 201} and not body)
 
     def failed(self) -> None:
         self.done(False)
 
 
 @dataclass(slots=True)
-class _Get:
-    burst: S3Burst
+class _Get(Generic[E]):
+    burst: StoreBurst[E]
     info: BlobInfo
     done: Callable[[Buffer | None], None]
 
@@ -101,7 +102,12 @@ class _Get:
     def _is_right(self, answer: Answer, body: bytes) -> bool:
         if answer.status != 200 or len(body) != self.info.size:
             return False
-        etag, crc = _ETAG.search(answer.raw_headers), _CRC.search(answer.raw_headers)
+        etag = _ETAG.search(answer.raw_headers)
         if self.info.etag is not None and (etag is None or etag[1].decode("latin-1") != self.info.etag):
             return False
-        return crc is None or b"-" in crc[1] or crc[1].decode("latin-1") == checksum_text(zlib.crc32(body))
+        checksum, told = self.burst.manner.checksum, self.burst.told
+        return checksum is None or told is None or _fits(checksum, told.search(answer.raw_headers), body)
+
+
+def _fits(checksum: Checksum, told: re.Match[bytes] | None, body: bytes) -> bool:
+    return told is None or b"-" in told[1] or told[1].decode("latin-1") == checksum.of(body)[0][1]
