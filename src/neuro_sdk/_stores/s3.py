@@ -22,7 +22,7 @@ from .checksums import S3_CRC32, Pairs
 from .credentials import Credentials
 from .haul import StoreHaul
 from .keys import can_begin_path_like_key, check_key, check_path_like_key
-from .multipart import SINGLE_PUT_BYTES, cut, put_in_parts
+from .multipart import SINGLE_PUT_BYTES, chain, cut, put_in_parts
 from .reader import Reader
 from .s3_errors import error_for
 from .s3_kin import TRAITS, Endpoint
@@ -85,7 +85,7 @@ class S3Store:
         else:
             begun = [first, second]
             del first, second  # or they would be held until all are stored
-            await put_in_parts(self, key, _chain(begun, parts))
+            await put_in_parts(self, key, chain(begun, parts))
 
     async def delete(self, key: str) -> None:
         """See `BlobStore.delete`."""
@@ -234,14 +234,6 @@ def _multipart_etag(parts: Sequence[Part]) -> str | None:
     except ValueError:  # not every kind of storage makes etags of MD5
         return None
     return f'"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(parts)}"'
-
-
-async def _chain(begun: list[Buffer], rest: AsyncIterator[Buffer]) -> AsyncIterator[Buffer]:
-    while begun:
-        yield begun.pop(0)
-    async for part in rest:
-        yield part
-        del part
 
 
 @dataclass(slots=True)
