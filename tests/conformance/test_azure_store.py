@@ -1,25 +1,41 @@
 """The store suite on Azurite, with a SAS for just the container; and a smaller part of it with the account's key."""
 
+import base64
+import hashlib
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from azure.storage.blob import ContainerClient, ContentSettings
 
-from neuro_sdk import BlobNotFound, Bucket, IllegalArgumentError, IntegrityError, ResourceNotFound
-from neuro_sdk._http import HttpClient, Stretch
+from neuro_sdk import (
+    AuthorizationError,
+    BlobChanged,
+    BlobNotFound,
+    Bucket,
+    IllegalArgumentError,
+    IntegrityError,
+    ResourceNotFound,
+)
+from neuro_sdk._http import HttpClient, Response, Stretch
+from neuro_sdk._stores import azure_copy
 from neuro_sdk._stores.azure import AzureStore
 from neuro_sdk._stores.azure_blocks import block_id
+from neuro_sdk._stores.azure_wire import AzureEndpoint
 from neuro_sdk._stores.base import BlobStore, Buffer, Part
 from neuro_sdk._stores.checksums import CONTENT_MD5
 from neuro_sdk._stores.credentials import Credentials
+from neuro_sdk._stores.memory import MemoryStore
 from tests.azurite_fixture import Azurite
 from tests.conformance.stores import NEVER, ODD_KEYS, PATH_LIKE_TRAPS, StoreSuite, keys, pages, read
 
 MIB = 2**20
+BODY = bytes(range(256)) * 400
+MD5 = hashlib.md5(BODY).digest()
 REFUSED = frozenset(
     key
     for key in [*ODD_KEYS, *PATH_LIKE_TRAPS]
@@ -63,6 +79,10 @@ class AzureSuite(StoreSuite):
     @pytest.mark.parametrize("key", ["é" * 1024, "日" * 1024, "\U0001f600" * 512, "a/" * 253 + "a"])
     async def test_a_key_of_so_many_characters_is_kept(self, store: BlobStore, key: str) -> None:
         await self.test_an_odd_key_is_kept_exactly(store, key)
+
+    def copy_in_parts(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(azure_copy, "WHOLE_BYTES", 8 * MIB)
+        monkeypatch.setattr(azure_copy, "PART_BYTES", 5 * MIB)
 
     async def open_uploads(self, store: BlobStore) -> int:
         assert isinstance(store, AzureStore)
@@ -150,6 +170,30 @@ class TestAzureStore(AzureSuite):
         assert fetched == [None]
         assert info.size == 7
 
+    async def test_many_are_deleted_in_batches(self, store: AzureStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        asked: list[str] = []
+        request = store._wire.request
+
+        async def recording(method: str, *rest: Any, **options: Any) -> Response:
+            asked.append(method)
+            return await request(method, *rest, **options)
+
+        monkeypatch.setattr(store._wire, "request", recording)
+        await store.put("é //x", b"")
+        assert await store.delete_many(["é //x", *(f"missing/{number}" for number in range(299))]) == []
+        assert asked == ["PUT", "POST", "POST"]
+        assert await keys(store) == ([], [])
+
+    async def test_what_a_batch_may_not_delete_is_told_with_the_reason(
+        self, azurite: Azurite, container: ContainerClient
+    ) -> None:
+        container.upload_blob("key", b"x")
+        token, _ = azurite.sas(str(container.container_name), "rwl")
+        async for store in open_container(container, {"storage_endpoint": azurite.url, "sas_token": token}):
+            [(key, error)] = await store.delete_many(["key"])
+            assert (key, type(error)) == ("key", AuthorizationError)
+            assert (await store.head("key")).size == 1
+
     async def test_two_uploads_of_one_key_do_not_mix(self, store: AzureStore) -> None:
         first, second = await store.begin("key"), await store.begin("key")
         parts = {
@@ -201,6 +245,69 @@ class TestAzureStore(AzureSuite):
             )  # fmt: skip
             [page] = await pages(store, key)
             assert list(page.blobs) == [info]
+
+
+class TestCopies:
+    """Between containers, as whom Azure reads the source, and what a copy keeps; the rest of copying is in the suite."""
+
+    @pytest.fixture(params=["a SAS each", "the account's key"])
+    async def stores(self, azurite: Azurite, request: pytest.FixtureRequest) -> AsyncIterator[list[AzureStore]]:
+        opened: list[AzureStore] = []
+        async with AsyncExitStack() as leaving:
+            for permissions in ("rl", "rwdl"):
+                container = leaving.enter_context(azurite.container())
+                leaving.callback(container.delete_container)
+                container.upload_blob(
+                    "key é+%?", BODY, metadata={"of": "mine", "a_b": "1"},
+                    content_settings=ContentSettings(content_type="text/plain", content_md5=bytearray(MD5)),
+                )  # fmt: skip
+                token, _ = azurite.sas(str(container.container_name), permissions)
+                by = {"sas_token": token} if request.param == "a SAS each" else {"credential": azurite.key}
+                values = {"storage_endpoint": azurite.url, **by}
+                opened.append(await leaving.enter_async_context(asynccontextmanager(open_container)(container, values)))
+            yield opened
+
+    @pytest.mark.parametrize("in_blocks", [False, True])
+    async def test_a_copy_has_the_bytes_and_the_properties(
+        self, stores: list[AzureStore], monkeypatch: pytest.MonkeyPatch, in_blocks: bool
+    ) -> None:
+        source, target = stores
+        if in_blocks:
+            monkeypatch.setattr(azure_copy, "WHOLE_BYTES", 1000)
+            monkeypatch.setattr(azure_copy, "PART_BYTES", 30_000)
+            monkeypatch.setattr(azure_copy, "part_bytes_for", lambda _: 0)
+        assert await target.copy(source, await source.head("key é+%?"), "copy")
+        assert await read(target, "copy") == BODY
+        headers = (await target._wire.request("HEAD", "copy")).headers
+        names = ["content-type", "content-md5", "x-ms-meta-of", "x-ms-meta-a_b"]
+        assert [headers.get(name) for name in names] == ["text/plain", base64.b64encode(MD5).decode(), "mine", "1"]
+        assert await target.list_uploads("copy") == []
+
+    @pytest.mark.parametrize("in_blocks", [False, True])
+    async def test_what_is_no_longer_that_blob_is_not_copied(
+        self, stores: list[AzureStore], monkeypatch: pytest.MonkeyPatch, in_blocks: bool
+    ) -> None:
+        source, target = stores
+        info = (await source.head("key é+%?"))._replace(etag='"0x123"')
+        monkeypatch.setattr(azure_copy, "WHOLE_BYTES", 0 if in_blocks else 10**9)
+        with pytest.raises(BlobChanged, match=r"'key é.*in bucket"):
+            await target.copy(source, info, "copy")
+        with pytest.raises(BlobNotFound, match="'gone' in bucket"):
+            await target.copy(source, info._replace(key="gone"), "copy")
+        assert (await keys(target))[0] == ["key é+%?"]
+
+    async def test_what_azure_may_not_read_is_left_to_the_caller(
+        self, azurite: Azurite, stores: list[AzureStore], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        source, target = stores
+        info = await source.head("key é+%?")
+        assert not await target.copy(MemoryStore("elsewhere"), info, "copy")
+        assert not await target.copy(source, info._replace(etag=None), "copy")
+        # Azurite checks who reads only where the copy is in blocks.
+        monkeypatch.setattr(azure_copy, "WHOLE_BYTES", 0)
+        monkeypatch.setattr(AzureEndpoint, "read_url", lambda self, key: f"{self.origin}{self.path}/key?sig=none")
+        assert not await target.copy(source, info, "copy")
+        assert (await keys(target))[0] == ["key é+%?"]
 
 
 class TestAzureStoreWithTheAccountKey:

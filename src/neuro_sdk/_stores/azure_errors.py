@@ -22,7 +22,9 @@ from neuro_sdk._errors import (
 
 from .refusals import Refusal, error_by
 
-STALE_CREDENTIALS = frozenset({"AuthenticationFailed", "InvalidAuthenticationInfo", "NoAuthenticationInformation"})
+_UNKNOWN = ("AuthenticationFailed", "InvalidAuthenticationInfo", "NoAuthenticationInformation")
+STALE_CREDENTIALS = frozenset({*_UNKNOWN, "AuthorizationFailure"})
+"""The last is what Azurite says of a SAS that ended; Azure says it of networks, and then one try with new credentials does no harm."""
 CLOCK_SKEW = frozenset({"AuthenticationFailed"})
 """Azure has one code for a SAS that ended, a key that is not the account's, and a clock that is wrong."""
 
@@ -32,7 +34,7 @@ BY_CODE: Mapping[str, type[NeuroError]] = {
     "ContainerBeingDeleted": BucketNotFound,
     "ContainerDisabled": BucketNotFound,
     "InvalidBlockList": ResourceNotFound,
-    **dict.fromkeys(STALE_CREDENTIALS, AuthenticationError),
+    **dict.fromkeys(_UNKNOWN, AuthenticationError),
     "PublicAccessNotPermitted": AuthorizationError,
     "ConditionNotMet": BlobChanged,
     "SourceConditionNotMet": BlobChanged,

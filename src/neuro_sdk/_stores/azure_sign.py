@@ -26,6 +26,8 @@ _SIGNED_HEADERS = (
     "if-unmodified-since",
     "range",
 )
+_ORDER = {ord("-"): "", ord("_"): " "}
+"""Azure sorts names as Windows does words: it passes over hyphens, and `_`, which metadata may have, comes before digits."""
 _SAS_VERSION = "2022-11-02"
 _SAS_SECONDS = 3600
 
@@ -46,7 +48,8 @@ class SharedKey:
         if body_bytes:
             values["content-length"] = str(body_bytes)
         lines = [method, *[values.get(name, "") for name in _SIGNED_HEADERS]]
-        lines += [f"{name}:{value}" for name, value in sorted(dated) if name.startswith("x-ms-")]
+        ours = [(_order(name), f"{name}:{value}") for name, value in dated if name.startswith("x-ms-")]
+        lines += [line for _, line in sorted(ours)]
         lines.append(f"/{self.account}{path}")
         pairs = (pair.partition("=") for pair in query.split("&") if pair)
         lines += [f"{unquote(name).lower()}:{unquote(value)}" for name, _, value in sorted(pairs)]
@@ -69,3 +72,7 @@ class SharedKey:
 
     def _signature(self, lines: list[str]) -> str:
         return base64.b64encode(hmac.digest(self.key, "\n".join(lines).encode(), "sha256")).decode()
+
+
+def _order(name: str) -> str:
+    return name.translate(_ORDER)
