@@ -3,7 +3,7 @@
 import base64
 import binascii
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from neuro_sdk._errors import BadGateway, NeuroError
@@ -27,12 +27,12 @@ _VERSION = ("x-ms-version", API_VERSION)
 class AzureEndpoint:
     """Where one container is, and as whom it is asked: with a SAS, or with the account's key."""
 
-    values: Mapping[str, str]
+    values: Mapping[str, str] = field(repr=False)
     origin: Origin
     container: str
     path: str
     """The container's own; it begins with the account where the host name does not (emulators)."""
-    access: "SharedKey | str"
+    access: "SharedKey | str" = field(repr=False)
     """The key, or a SAS, which is a query."""
 
     @classmethod

@@ -1,7 +1,7 @@
 """How the storages that speak S3 differ, as data. Everything else about them is the same code, in `s3`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from neuro_sdk._errors import BadGateway
@@ -38,7 +38,7 @@ TRAITS: Mapping[Bucket.Provider, Traits] = {
 class Endpoint:
     """Where one bucket is, and as whom it is asked; made from one credentials map."""
 
-    values: Mapping[str, str]
+    values: Mapping[str, str] = field(repr=False)
     origin: Origin
     path: str
     """The bucket's own path: empty where its name is part of the host."""
