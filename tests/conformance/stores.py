@@ -2,8 +2,9 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
+from typing import ClassVar
 
 import pytest
 
@@ -82,6 +83,12 @@ class StoreSuite:
 
     rewrites_path_like_keys = False
     """The provider would rewrite what looks like a path, so the store refuses such keys."""
+    refused_keys: frozenset[str] = frozenset()
+    """Those of the odd keys, and of what looks like a path, that just this provider would not keep, so the store refuses them."""
+    unseen_keys: ClassVar[Mapping[str, str]] = {}
+    """Odd keys that the provider keeps and the engine of these tests does not, with the reason: they are skipped."""
+    deleted_together, listed_together = 1100, 2500
+    """More than fit one request, and three pages."""
     keeps_marker_bodies = True
     """Whether a key that ends in `/` can have content."""
 
@@ -251,13 +258,18 @@ class StoreSuite:
         assert await keys(store) == (["a", "a/b/c", "ab"], [])
 
     async def test_delete_many_deletes_all_of_them(self, store: BlobStore) -> None:
-        names = [f"many/{number:04}" for number in range(1100)]
+        names = [f"many/{number:04}" for number in range(self.deleted_together)]
         await asyncio.gather(*(store.put(name, b"") for name in names))
         assert await store.delete_many([*names[50:], "missing"]) == []
         assert (await keys(store))[0] == names[:50]
 
     @pytest.mark.parametrize("key", ODD_KEYS)
     async def test_an_odd_key_is_kept_exactly(self, store: BlobStore, key: str) -> None:
+        if key in self.refused_keys:
+            await self._is_refused(store, key)
+            return
+        if key in self.unseen_keys:
+            pytest.skip(self.unseen_keys[key])
         await store.put(key, b"body of it")
         assert await keys(store) == ([key], [])
         assert (await store.head(key)).key == key
@@ -266,27 +278,19 @@ class StoreSuite:
         assert await keys(store) == ([], [])
 
     async def test_odd_keys_live_side_by_side_and_leave_together(self, store: BlobStore) -> None:
-        for key in ODD_KEYS:
+        kept = [key for key in ODD_KEYS if key not in self.refused_keys and key not in self.unseen_keys]
+        for key in kept:
             await store.put(key, key.encode()[:100])
-        assert (await keys(store, page_size=7))[0] == sorted(ODD_KEYS)
-        for key in ODD_KEYS:
+        assert (await keys(store, page_size=7))[0] == sorted(kept)
+        for key in kept:
             assert await read(store, key) == key.encode()[:100]
-        assert await store.delete_many(ODD_KEYS) == []
+        assert await store.delete_many(kept) == []
         assert await keys(store) == ([], [])
 
     @pytest.mark.parametrize("key", PATH_LIKE_TRAPS)
     async def test_a_key_like_a_path_is_kept_or_refused(self, store: BlobStore, key: str) -> None:
-        if self.rewrites_path_like_keys:
-            for attempt in (
-                store.put(key, b"x"),
-                store.head(key),
-                read(store, key),
-                store.delete(key),
-                store.begin(key),
-            ):
-                with pytest.raises(IllegalArgumentError):
-                    await attempt
-            assert await keys(store) == ([], [])
+        if self.rewrites_path_like_keys or key in self.refused_keys:
+            await self._is_refused(store, key)
         else:
             await store.put(key, b"x")
             assert await keys(store) == ([key], [])
@@ -294,9 +298,13 @@ class StoreSuite:
 
     @pytest.mark.parametrize("key", NEVER)
     async def test_a_key_that_no_provider_takes_is_refused(self, store: BlobStore, key: str) -> None:
+        await self._is_refused(store, key)
+
+    async def _is_refused(self, store: BlobStore, key: str) -> None:
         for attempt in (store.put(key, b"x"), store.head(key), read(store, key), store.delete(key), store.begin(key)):
             with pytest.raises(IllegalArgumentError):
                 await attempt
+        assert await keys(store) == ([], [])
 
     async def test_a_marker_is_kept(self, store: BlobStore) -> None:
         await store.put("dir/", b"")
@@ -357,7 +365,7 @@ class StoreSuite:
             assert [found for page in pages for found in page.prefixes] == []
 
     async def test_a_long_listing_has_everything_once(self, store: BlobStore) -> None:
-        names = [f"{number % 7}/{number:04}" for number in range(2500)]
+        names = [f"{number % 7}/{number:04}" for number in range(self.listed_together)]
         await asyncio.gather(*(store.put(name, b"") for name in names))
         assert (await keys(store))[0] == sorted(names)
         assert (await keys(store, page_size=100))[0] == sorted(names)

@@ -1,6 +1,7 @@
 """Large files by blocking sockets: fast while all goes well, whole whatever happens, and nothing is left of what is given up."""
 
 import asyncio
+import base64
 import contextlib
 import os
 import re
@@ -32,7 +33,6 @@ from neuro_sdk._http._haul import LINES, Haul
 from neuro_sdk._stores.base import BlobInfo
 from neuro_sdk._stores.credentials import Credentials
 from neuro_sdk._stores.s3 import S3Store
-from neuro_sdk._stores.s3_reader import checksum_text
 from neuro_sdk._transfer.download import download_file
 from neuro_sdk._transfer.journal import Journal
 from neuro_sdk._transfer.upload import upload_file
@@ -44,6 +44,10 @@ PART_BYTES = 16 * MIB
 ETAG = '"the-blob"'
 NOTHING = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
 BUCKET = Bucket("id", "me", "here", None, Bucket.Provider.AWS, datetime(2026, 1, 1, tzinfo=UTC), False, name="bucket")
+
+
+def text_of(crc: int) -> str:
+    return base64.b64encode(crc.to_bytes(4, "big")).decode()
 
 
 @dataclass
@@ -137,7 +141,7 @@ class S3:
                 self.aborted += 1
                 return b"HTTP/1.1 204 No Content\r\n\r\n"
             case "PUT":
-                if request.headers.get("x-amz-checksum-crc32") != checksum_text(crc):
+                if request.headers.get("x-amz-checksum-crc32") != text_of(crc):
                     return ok(b"<Error><Code>BadDigest</Code></Error>", status="400 Bad Request")
                 self.stored_sizes.append(int(request.headers["content-length"]))
                 if "partNumber" in query:
@@ -148,7 +152,7 @@ class S3:
         if not key:
             return ok(NOTHING)
         if request.range is None:
-            return ok(self.blob, f"ETag: {ETAG}", f"x-amz-checksum-crc32: {checksum_text(zlib.crc32(self.blob))}")
+            return ok(self.blob, f"ETag: {ETAG}", f"x-amz-checksum-crc32: {text_of(zlib.crc32(self.blob))}")
         start, last = request.range
         row = f"Content-Range: bytes {start}-{last}/{len(self.blob)}"
         return ok(self.blob[start : last + 1], f"ETag: {ETAG}", row, status="206 Partial Content")

@@ -17,8 +17,8 @@ from neuro_sdk import (
     ResourceNotFound,
     ServerNotAvailable,
 )
-from neuro_sdk._stores.s3_errors import _BY_CODE, _BY_STATUS, CLOCK_SKEW, STALE_CREDENTIALS, error_for
-from neuro_sdk._stores.s3_xml import Refusal
+from neuro_sdk._stores.refusals import BY_STATUS, Refusal
+from neuro_sdk._stores.s3_errors import BY_CODE, CLOCK_SKEW, STALE_CREDENTIALS, error_for
 
 WHAT = "blob 'k' in bucket 'b'"
 
@@ -93,9 +93,9 @@ def test_what_the_provider_asks_to_wait_is_kept() -> None:
 
 
 def test_every_row_of_the_tables_has_its_words() -> None:
-    for code in _BY_CODE:
+    for code in BY_CODE:
         assert "()" not in str(error_for(400, Refusal(code, ""), WHAT))
-    for status in _BY_STATUS:
+    for status in BY_STATUS:
         assert str(error_for(status, Refusal("", ""), WHAT)) != WHAT
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from neuro_sdk._errors import BadGateway
 from neuro_sdk._stores import s3_xml
 from neuro_sdk._stores.base import BlobInfo, Page, Part
+from neuro_sdk._stores.refusals import Refusal
 
 AWS_HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -266,13 +267,13 @@ def test_a_damaged_answer_is_read_or_is_a_bad_gateway(
 @given(st.binary(max_size=60))
 @example(b"<Code>\xff</Code><Message>\xff</Message>")
 def test_a_refusal_is_read_from_any_bytes(body: bytes) -> None:
-    assert isinstance(s3_xml.parse_refusal(body), s3_xml.Refusal)
+    assert isinstance(s3_xml.parse_refusal(body), Refusal)
 
 
 def test_a_refusal_tells_its_code_and_message() -> None:
     body = b"<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message><Key>k</Key></Error>"
-    assert s3_xml.parse_refusal(body) == s3_xml.Refusal("NoSuchKey", "The specified key does not exist.")
-    assert s3_xml.parse_refusal(b"") == s3_xml.Refusal("", "")
+    assert s3_xml.parse_refusal(body) == Refusal("NoSuchKey", "The specified key does not exist.")
+    assert s3_xml.parse_refusal(b"") == Refusal("", "")
 
 
 @settings(max_examples=300, deadline=None)
@@ -307,7 +308,7 @@ def test_a_key_fits_xml_just_if_a_parser_hands_it_back(key: str) -> None:
 def test_failed_deletions_tell_key_and_reason() -> None:
     body = b"""<DeleteResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Deleted><Key>a</Key></Deleted>
         <Error><Key>b&amp;c</Key><Code>AccessDenied</Code><Message>No.</Message></Error></DeleteResult>"""
-    assert s3_xml.parse_delete_errors(body) == [("b&c", s3_xml.Refusal("AccessDenied", "No."))]
+    assert s3_xml.parse_delete_errors(body) == [("b&c", Refusal("AccessDenied", "No."))]
 
 
 def test_parts_are_read_with_the_marker_of_the_next_page() -> None:

@@ -30,6 +30,8 @@ _LOOK_SECONDS = 0.05
 _SPARE = 0.85
 """While this thread works for less than this part of the time, it can serve more connections."""
 _CALM_SECONDS = 5.0
+"""After the server asked for fewer; it is heard again after `_SLOWER_SECONDS`."""
+_SLOWER_SECONDS = 0.25
 _SLOW_DOWN = (429, 503)
 
 
@@ -71,6 +73,7 @@ class Burst:
         self._failure: BaseException | None = None
         self._changed: asyncio.Future[None] | None = None
         self._calm_until = 0.0
+        self._answers = 0  # since the last look
         self._looked_at = (0.0, 0.0)
         self._look: asyncio.TimerHandle | None = None
 
@@ -141,6 +144,7 @@ class Burst:
             if answer is None:
                 job.failed()
             else:
+                self._answers += 1
                 if answer[0] in _SLOW_DOWN:
                     self._slow_down()
                 job.answered(*answer)
@@ -201,10 +205,11 @@ class Burst:
         self._look = self.loop.call_later(_LOOK_SECONDS, self._widen)
 
     def _widen(self) -> None:
-        """More lanes while jobs wait for them and this thread has time to spare: it is the answers that are waited for."""
+        """More lanes while jobs wait for them, answers come, and this thread has time to spare: it is the server that is waited for."""
         wall, work = time.perf_counter() - self._looked_at[0], time.thread_time() - self._looked_at[1]
         full = len(self._lanes) >= self._width and not self._resting
-        if self._waiting and full and work < _SPARE * wall and self.loop.time() > self._calm_until:
+        answers, self._answers = self._answers, 0
+        if self._waiting and full and answers and work < _SPARE * wall and self.loop.time() > self._calm_until:
             self._width = min(2 * self._width, LANES_AT_MOST)
         self._open_lanes()
         self._look_later()
@@ -215,7 +220,7 @@ class Burst:
 
     def _slow_down(self) -> None:
         now = self.loop.time()
-        if now > self._calm_until:
+        if now > self._calm_until - _CALM_SECONDS + _SLOWER_SECONDS:
             self._calm_until = now + _CALM_SECONDS
             self._width = max(self._width // 2, LANES_AT_LEAST)
 

@@ -16,6 +16,10 @@ async def open_store(bucket: Bucket, credentials: Credentials, http: HttpClient)
         from .s3 import S3Store
 
         return S3Store(http, bucket, credentials)
+    if bucket.provider is Bucket.Provider.AZURE:
+        from .azure import AzureStore
+
+        return AzureStore(http, bucket, credentials)
     if bucket.provider is Bucket.Provider.MEMORY:
         from .memory import MemoryStore
 

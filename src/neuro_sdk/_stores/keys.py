@@ -1,9 +1,14 @@
 """Which keys a provider keeps exactly. All others are refused here, before anything is sent; none is ever rewritten."""
 
+import re
+
 from neuro_sdk._errors import ArgumentTypeError, IllegalArgumentError
 
 MAX_KEY_BYTES = 1024
 """The limit of S3, Google Cloud Storage and their kin."""
+_AZURE_CHARACTERS = 1024
+_AZURE_SEGMENTS = 254
+_AZURE_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f]")
 
 
 def check_key(key: str, max_bytes: int) -> None:
@@ -51,3 +56,32 @@ def can_begin_path_like_key(prefix: str) -> bool:
     """Whether any key that such a storage keeps begins like this; its last part may go on."""
     folders = prefix.split("/")[:-1]
     return "\\" not in prefix and "\0" not in prefix and {"", ".", ".."}.isdisjoint(folders)
+
+
+def check_azure_key(key: str) -> None:
+    """Refuse what Azure Blob Storage does not keep exactly. It keeps `//`, and a `/` at either end.
+
+    Source: "Naming and Referencing Containers, Blobs, and Metadata" has the length, the number of segments and the controls; which those
+    are, its server says (http.sys: U+0000 to U+001F, U+007F to U+009F). That it makes `/` of a backslash, and drops dots at the end of a
+    segment, its users found out: Azure/azure-sdk-for-java#36674, Azure/azure-storage-ruby#191.
+
+    Raises:
+        IllegalArgumentError: what `check_key` refuses; more than 1,024 characters or 254 segments, a backslash, a control character, a
+            segment that ends in a dot.
+    """
+    check_key(key, 3 * _AZURE_CHARACTERS)
+    characters = len(key) + sum(letter > "\uffff" for letter in key)  # of UTF-16, as Windows counts
+    if characters > _AZURE_CHARACTERS:
+        fault = f"{characters} characters, of {_AZURE_CHARACTERS} that Azure takes"
+    elif key.count("/") >= _AZURE_SEGMENTS:
+        fault = f"more than {_AZURE_SEGMENTS} parts, which is all that Azure takes"
+    elif "\\" in key:
+        fault = "a backslash, of which Azure makes a '/'"
+    elif _AZURE_CONTROLS.search(key):
+        fault = "a control character, which Azure does not take"
+    elif key.endswith(".") or "./" in key:
+        fault = "a part that ends in '.', which Azure would drop"
+    else:
+        return
+    shown = key if len(key) <= 80 else f"{key[:80]}..."
+    raise IllegalArgumentError(f"the key {shown!r} has {fault}: choose another key")

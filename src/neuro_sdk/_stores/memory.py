@@ -1,17 +1,17 @@
 """Buckets in the memory of this process: the store that tests and examples run on, and the plain statement of what a store must do."""
 
 import itertools
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import ClassVar
 
 from neuro_sdk._errors import BlobChanged, BlobNotFound, IllegalArgumentError, ResourceNotFound
-from neuro_sdk._http import Body, Stretch
 
 from .base import BlobInfo, BlobReader, Buffer, Page, Part, Upload
 from .keys import MAX_KEY_BYTES, check_key
+from .unhurried import NoBurst, NoHaul
 
 _CHUNK_BYTES = 256 * 1024
 
@@ -32,40 +32,6 @@ class _Bucket:
     uploads: dict[str, tuple[str, dict[int, tuple[Part, bytes]]]] = field(default_factory=dict)
 
 
-class _Burst:
-    """Leaves all to care: in memory there is nothing to be gained."""
-
-    def put(self, key: str, read: Callable[[], Buffer | None], done: Callable[[bool], None]) -> None:  # noqa: ARG002
-        """See `Burst.put`."""
-        done(False)
-
-    def get(self, info: BlobInfo, done: Callable[[Buffer | None], None]) -> None:  # noqa: ARG002
-        """See `Burst.get`."""
-        done(None)
-
-    async def room(self) -> None:
-        """See `Burst.room`."""
-
-    async def drained(self) -> None:
-        """See `Burst.drained`."""
-
-
-class _Haul:
-    """Leaves all to care, as `_Burst`."""
-
-    async def put(self, key: str, body: Stretch, check: Callable[[], None]) -> bool:  # noqa: ARG002
-        """See `Haul.put`."""
-        return False
-
-    async def put_part(self, key: str, upload_id: str, number: int, body: Body) -> Part | None:  # noqa: ARG002
-        """See `Haul.put_part`."""
-        return None
-
-    async def get(self, info: BlobInfo, start: int, stop: int, descriptor: int, moved: Callable[[int], None]) -> int:  # noqa: ARG002
-        """See `Haul.get`."""
-        return 0
-
-
 class MemoryStore:
     """One bucket of this process, by name; every store of that name sees the same blobs."""
 
@@ -76,15 +42,13 @@ class MemoryStore:
         self._name = name
         self._bucket = self._buckets.setdefault(name, _Bucket())
 
-    @asynccontextmanager
-    async def burst(self) -> AsyncIterator["_Burst"]:
+    def burst(self) -> NoBurst:
         """See `BlobStore.burst`."""
-        yield _Burst()
+        return NoBurst()
 
-    @asynccontextmanager
-    async def haul(self) -> AsyncIterator["_Haul"]:
+    def haul(self) -> NoHaul:
         """See `BlobStore.haul`."""
-        yield _Haul()
+        return NoHaul()
 
     async def head(self, key: str) -> BlobInfo:
         """See `BlobStore.head`."""

@@ -19,11 +19,11 @@ _ABORT_SECONDS = 15.0
 def part_bytes_for(size: int | None, number: int = 1) -> int:
     """How large part `number` of a body of `size` bytes should be.
 
-    Of a body whose size is not known the parts grow: 1,000 of 16 MiB, then 1,000 of 32 MiB, and so on, so that 10,000 of them are
-    enough for more than any provider takes.
+    Of a body whose size is not known the parts grow: 1,000 of 16 MiB, then 1,000 of 32 MiB, and so on, up to 2 GiB: 10,000 of them are
+    7.8 TiB, and none is larger than a provider takes.
     """
     if size is None:
-        return SINGLE_PUT_BYTES << ((number - 1) // 1000)
+        return SINGLE_PUT_BYTES << min((number - 1) // 1000, 7)
     wanted = -(-size // MAX_PARTS)
     return max(SINGLE_PUT_BYTES, -(-wanted // 2**20) * 2**20)
 
@@ -54,6 +54,15 @@ async def cut(body: Buffer | AsyncIterator[bytes], size: int | None) -> AsyncIte
             number += 1
     if held:
         yield held
+
+
+async def chain(begun: list[Buffer], rest: AsyncIterator[Buffer]) -> AsyncIterator[Buffer]:
+    """Parts that are at hand, which are let go of one by one, then the rest of them."""
+    while begun:
+        yield begun.pop(0)
+    async for part in rest:
+        yield part
+        del part
 
 
 async def put_in_parts(store: BlobStore, key: str, parts: AsyncIterator[Buffer]) -> None:

@@ -1,12 +1,11 @@
-"""A bucket on anything that speaks S3: what each operation asks. How it is asked until it is answered is in `s3_wire`, which kin does what
-differently in `s3_kin`.
+"""A bucket on anything that speaks S3: what each operation asks. How it is asked until it is answered is in `wire` and `s3_wire`, which kin
+does what differently in `s3_kin`.
 
 Source of the operations: Amazon S3 API Reference.
 """
 
 import base64
 import hashlib
-import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -16,17 +15,18 @@ from neuro_sdk._http import HttpClient
 from neuro_sdk._models import Bucket
 
 from . import s3_xml
+from .at_hand import AtHand, Manner
 from .base import BlobInfo, BlobReader, Buffer, Page, Part, Upload
+from .burst import StoreBurst
+from .checksums import S3_CRC32, Pairs
 from .credentials import Credentials
+from .haul import StoreHaul
 from .keys import can_begin_path_like_key, check_key, check_path_like_key
-from .multipart import SINGLE_PUT_BYTES, cut, put_in_parts
-from .s3_at_hand import S3AtHand
-from .s3_burst import S3Burst
+from .multipart import SINGLE_PUT_BYTES, chain, cut, put_in_parts
+from .reader import Reader
 from .s3_errors import error_for
-from .s3_haul import S3Haul
-from .s3_kin import TRAITS
-from .s3_reader import S3Reader, checksum_text, info_of
-from .s3_wire import Pairs, S3Wire
+from .s3_kin import TRAITS, Endpoint
+from .s3_wire import S3Wire
 
 _DELETE_AT_ONCE = 1000
 
@@ -37,15 +37,17 @@ class S3Store:
     def __init__(self, http: HttpClient, bucket: Bucket, credentials: Credentials) -> None:
         self._wire = S3Wire(http, bucket.name or bucket.id, credentials)
         self._traits = TRAITS[bucket.provider]
-        self._at_hand = S3AtHand(http, self._wire, self._traits, self._check)
+        self._checksum = S3_CRC32 if self._traits.checksums else None
+        manner = Manner(self._check_simple, self._checksum, lambda upload_id, number: (_part(upload_id, number), ""))
+        self._at_hand = AtHand(http, self._wire, manner)
 
-    def burst(self) -> S3Burst:
+    def burst(self) -> StoreBurst[Endpoint]:
         """See `BlobStore.burst`."""
-        return S3Burst(self._at_hand)
+        return StoreBurst(self._at_hand)
 
-    def haul(self) -> S3Haul:
+    def haul(self) -> StoreHaul[Endpoint]:
         """See `BlobStore.haul`."""
-        return S3Haul(self._at_hand)
+        return StoreHaul(self._at_hand)
 
     async def head(self, key: str) -> BlobInfo:
         """See `BlobStore.head`."""
@@ -55,7 +57,7 @@ class S3Store:
         answer = await self._at_hand.ask("HEAD", key)
         if answer is None or answer.status != 200:
             answer = await self._wire.request("HEAD", key, first=answer)
-        return info_of(key, answer)
+        return self._wire.info_of(key, answer)
 
     @asynccontextmanager
     async def get(
@@ -67,10 +69,10 @@ class S3Store:
             yield _Empty(await self._find_marker(key))
             return
         async with AsyncExitStack() as connection:
-            reader = S3Reader(self._wire, connection, key, start, stop, etag)
+            reader = Reader(self._wire, connection, key, start, stop, etag)
             whole = start == 0 and stop is None and etag is None
             first = await self._at_hand.ask_streamed(key, connection) if whole else None
-            await reader.open(checksum=self._traits.checksums, first=first)
+            await reader.open(self._checksum, first)
             yield reader
 
     async def put(self, key: str, body: Buffer | AsyncIterator[bytes], *, size: int | None = None) -> None:
@@ -89,7 +91,7 @@ class S3Store:
         else:
             begun = [first, second]
             del first, second  # or they would be held until all are stored
-            await put_in_parts(self, key, _chain(begun, parts))
+            await put_in_parts(self, key, chain(begun, parts))
 
     async def delete(self, key: str) -> None:
         """See `BlobStore.delete`."""
@@ -154,9 +156,8 @@ class S3Store:
 
     async def put_part(self, key: str, upload_id: str, number: int, body: Buffer) -> Part:
         """See `BlobStore.put_part`."""
-        checksum = self._checksum(body)
-        query = [("partNumber", str(number)), ("uploadId", upload_id)]
-        answer = await self._wire.request("PUT", key, query=query, headers=checksum, body=body)
+        checksum = self._sum(body)
+        answer = await self._wire.request("PUT", key, query=_part(upload_id, number), headers=checksum, body=body)
         etag = answer.headers.get("etag")
         if not etag:
             raise BadGateway(f"{self._wire.what(key)}: the provider stored part {number} without naming its etag")
@@ -193,7 +194,7 @@ class S3Store:
     async def _put_whole(self, key: str, body: Buffer) -> None:
         answer = await self._at_hand.ask("PUT", key, body)
         if answer is None or answer.status != 200 or answer.body:
-            await self._wire.request("PUT", key, headers=self._checksum(body), body=body, first=answer)
+            await self._wire.request("PUT", key, headers=self._sum(body), body=body, first=answer)
 
     def _keeps_empty(self, key: str) -> bool:
         return self._traits.markers_are_directories and key.endswith("/")
@@ -220,15 +221,22 @@ class S3Store:
             f"{self._wire.what(key)}: this provider would replace the blob {key.rstrip('/')!r} by it: delete that one first"
         )
 
-    def _checksum(self, body: Buffer) -> Pairs:
-        if not self._traits.checksums:
-            return []
-        return [("x-amz-checksum-crc32", checksum_text(zlib.crc32(body)))]
+    def _sum(self, body: Buffer) -> Pairs:
+        return self._checksum.sent(body) if self._checksum is not None else ()
 
     def _check(self, key: str) -> None:
         check_key(key, self._traits.max_key_bytes)
         if self._traits.path_like_keys:
             check_path_like_key(key)
+
+    def _check_simple(self, key: str) -> None:
+        self._check(key)
+        if self._keeps_empty(key):
+            raise IllegalArgumentError(f"{self._wire.what(key)}: a marker takes more than one request")
+
+
+def _part(upload_id: str, number: int) -> Pairs:
+    return [("partNumber", str(number)), ("uploadId", upload_id)]
 
 
 def _multipart_etag(parts: Sequence[Part]) -> str | None:
@@ -237,14 +245,6 @@ def _multipart_etag(parts: Sequence[Part]) -> str | None:
     except ValueError:  # not every kind of storage makes etags of MD5
         return None
     return f'"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(parts)}"'
-
-
-async def _chain(begun: list[Buffer], rest: AsyncIterator[Buffer]) -> AsyncIterator[Buffer]:
-    while begun:
-        yield begun.pop(0)
-    async for part in rest:
-        yield part
-        del part
 
 
 @dataclass(slots=True)

@@ -1,13 +1,14 @@
 """How the storages that speak S3 differ, as data. Everything else about them is the same code, in `s3`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from neuro_sdk._errors import BadGateway
 from neuro_sdk._http import Origin
 from neuro_sdk._models import Bucket
 
+from .forms import Form
 from .keys import MAX_KEY_BYTES
 from .sigv4 import Headers, Signer, quote_key
 
@@ -38,7 +39,7 @@ TRAITS: Mapping[Bucket.Provider, Traits] = {
 class Endpoint:
     """Where one bucket is, and as whom it is asked; made from one credentials map."""
 
-    values: Mapping[str, str]
+    values: Mapping[str, str] = field(repr=False)
     origin: Origin
     path: str
     """The bucket's own path: empty where its name is part of the host."""
@@ -67,8 +68,27 @@ class Endpoint:
             url, base = f"https://{bucket}.s3.{region}.amazonaws.com", ""
         return cls(values, Origin.parse(url), base, Signer(access_key, secret_key, values.get("session_token"), region))
 
-    def sign(self, method: str, key: str, headers: Sequence[tuple[str, str]], query: str = "") -> tuple[str, Headers]:
-        """The target of a request about this key, or the bucket, and all its headers; `query` comes encoded."""
+    def sign(
+        self,
+        method: str,
+        key: str,
+        headers: Sequence[tuple[str, str]],
+        query: str = "",
+        body_bytes: int = 0,  # noqa: ARG002 - S3 signs no length
+    ) -> tuple[str, Headers]:
+        """See `Endpoint` in `wire`."""
         path = f"{self.path}/{quote_key(key)}"
         signed = self.signer.sign(method, self.origin.host_header, path, query, list(headers))
         return f"{path}?{query}" if query else path, signed
+
+    def form(self, method: str, headers: Sequence[tuple[str, str]], open_header: str | None = None) -> Form:
+        """See `Endpoint` in `wire`."""
+        return self.signer.form(method, self.origin.host_header, list(headers), open_header)
+
+    def set_clock(self, offset_seconds: float) -> None:
+        """See `Endpoint` in `wire`."""
+        self.signer.clock_offset_seconds = offset_seconds
+
+    def copy(self) -> "Endpoint":
+        """See `Endpoint` in `wire`."""
+        return replace(self, signer=replace(self.signer))

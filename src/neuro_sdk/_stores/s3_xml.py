@@ -7,7 +7,6 @@ an XML parser. It is read by columns: what is done once a page costs nothing a k
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from itertools import repeat
@@ -17,6 +16,7 @@ from xml.etree import ElementTree as ET
 from neuro_sdk._errors import BadGateway
 
 from .base import BlobInfo, Page, Part, Upload
+from .refusals import Refusal
 
 _KEY = r"<Contents><Key>(?P<key>[^<]*)</Key>"
 _SIZE, _DATE = r"<Size>(?P<size>[0-9]+)</Size>", r"<LastModified>(?P<date>[^<]*)</LastModified>"
@@ -28,14 +28,6 @@ _CODE = re.compile(rb"<Code>([^<]*)</Code>")
 _MESSAGE = re.compile(rb"<Message>([^<]*)</Message>")
 _URL_ENCODED = "<EncodingType>url</EncodingType>"
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0d\x0e-\x1f\ufffe\uffff]")
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """What an error body says."""
-
-    code: str
-    message: str
 
 
 def parse_refusal(body: bytes) -> Refusal:

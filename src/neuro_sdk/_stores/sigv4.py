@@ -6,9 +6,11 @@ Source: "Authenticating Requests (AWS Signature Version 4)" in the Amazon S3 API
 import hashlib
 import hmac
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import quote
+
+from .forms import Form
 
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 
@@ -25,22 +27,6 @@ def canonical_query(pairs: Iterable[tuple[str, str]]) -> str:
     return "&".join(
         f"{name}={value}" for name, value in sorted((quote(n, safe="~"), quote(v, safe="~")) for n, v in pairs)
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """What many requests of one second share."""
-
-    headers: Headers
-    """To be sent, besides the open one and the authorization."""
-    credential: str = field(repr=False)
-    """How the authorization begins."""
-    canonical: str = field(repr=False)
-    sign: Callable[[str], str] = field(repr=False)
-
-    def signature(self, *path_and_value: str) -> str:
-        """How the authorization of one request ends; the value is that of the open header."""
-        return self.sign(self.canonical % path_and_value)
 
 
 @dataclass(slots=True)
@@ -74,7 +60,7 @@ class Signer:
         signed[signed.index(("host", host))] = ("authorization", f"{self._credential(names)}{signature}")
         return signed
 
-    def form(self, method: str, host: str, headers: Headers, open_header: str | None = None) -> "Form":
+    def form(self, method: str, host: str, headers: Headers, open_header: str | None = None) -> Form:
         """What many requests share within this second: all but their path and the value of `open_header`. They have no query."""
         self._tick()
         shared = self._signed(host, headers, UNSIGNED_PAYLOAD)

@@ -1,27 +1,28 @@
-"""Many small blobs of one S3 bucket side by side: requests that need no wait, answers that are taken only if nothing about them is odd."""
+"""Many small blobs of one bucket side by side: requests that need no wait, answers that are taken only if nothing about them is odd."""
 
 import re
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Generic, Self
 
 from neuro_sdk._http import Burst as HttpBurst
 from neuro_sdk._http import Request
 
+from .at_hand import AtHand
 from .base import BlobInfo, Buffer
-from .s3_at_hand import S3AtHand
-from .s3_reader import checksum_text
-
-_PROOF = re.compile(rb"\n(etag|x-amz-checksum-crc32):[ \t]*([^\r]*)", re.IGNORECASE)
+from .wire import E
 
 
-class S3Burst:
+class StoreBurst(Generic[E]):
     """See `Burst`."""
 
-    def __init__(self, at_hand: S3AtHand) -> None:
+    def __init__(self, at_hand: AtHand[E]) -> None:
         self._at_hand = at_hand
+        self.checksum = at_hand.manner.checksum
+        proofs = "etag" if self.checksum is None else f"etag|{self.checksum.header}"
+        self.proofs = re.compile(rb"\n(%s):[ \t]*([^\r]*)" % proofs.encode(), re.IGNORECASE)
+        """Finds them in the head of an answer: reading all of its headers takes longer than a small blob."""
 
     async def __aenter__(self) -> Self:
         self._origin = await self._at_hand.origin()
@@ -56,8 +57,8 @@ class S3Burst:
 
 
 @dataclass(slots=True)
-class _Put:
-    burst: S3Burst
+class _Put(Generic[E]):
+    burst: StoreBurst[E]
     key: str
     read: Callable[[], Buffer | None]
     done: Callable[[bool], None]
@@ -67,15 +68,15 @@ class _Put:
         return None if body is None else self.burst.request("PUT", self.key, body)
 
     def answered(self, status: int, headers: bytes, body: bytes) -> None:  # noqa: ARG002
-        self.done(status == 200 and not body)
+        self.done(status in {200, 201} and not body)
 
     def failed(self) -> None:
         self.done(False)
 
 
 @dataclass(slots=True)
-class _Get:
-    burst: S3Burst
+class _Get(Generic[E]):
+    burst: StoreBurst[E]
     info: BlobInfo
     done: Callable[[Buffer | None], None]
 
@@ -90,12 +91,13 @@ class _Get:
         self.done(None)
 
     def _is_proven(self, headers: bytes, body: bytes) -> bool:
-        etag, crc = None, None
-        for name, value in _PROOF.findall(headers):
+        etag, told = None, None
+        for name, value in self.burst.proofs.findall(headers):
             if len(name) == len("etag"):
                 etag = value
             elif b"-" not in value:  # else it is of parts
-                crc = value
+                told = value
         if self.info.etag is not None and (etag is None or etag.decode("latin-1") != self.info.etag):
             return False
-        return crc is None or crc.decode("latin-1") == checksum_text(zlib.crc32(body))
+        checksum = self.burst.checksum
+        return checksum is None or told is None or told.decode("latin-1") == checksum.of(body)

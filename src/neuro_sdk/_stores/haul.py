@@ -1,30 +1,28 @@
-"""Large blobs, parts and ranges of one S3 bucket by blocking sockets: answers are taken only if nothing about them is odd."""
+"""Large blobs, parts and ranges of one bucket by blocking sockets: answers are taken only if nothing about them is odd."""
 
 import re
-import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Generic, Self
 
 from neuro_sdk._http import Answer, Body, Line, Refused, Stretch
 from neuro_sdk._http import Haul as HttpHaul
 
+from .at_hand import AtHand, Manner
 from .base import BlobInfo, Part
-from .s3_at_hand import S3AtHand
-from .s3_kin import Endpoint
-from .s3_reader import checksum_text
-from .s3_wire import Pairs
+from .checksums import Checksum, Pairs, Running, text_of
 from .sigv4 import canonical_query
+from .wire import E, Endpoint
 
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
-class S3Haul:
+class StoreHaul(Generic[E]):
     """See `Haul`."""
 
-    def __init__(self, at_hand: S3AtHand) -> None:
-        self._at_hand = at_hand
+    def __init__(self, at_hand: AtHand[E]) -> None:
+        self._at_hand, self._manner = at_hand, at_hand.manner
 
     async def __aenter__(self) -> Self:
         self._origin = await self._at_hand.origin()
@@ -39,17 +37,18 @@ class S3Haul:
     async def put(self, key: str, body: Stretch, check: Callable[[], None]) -> bool:
         """See `Haul.put`."""
         endpoint = self._of_its_own(key)
-        if endpoint is None or not self._at_hand.checksums:
+        if endpoint is None or self._manner.checksum is None:
             return False  # without a checksum nobody sees that the file changed between the two times it is read
-        return await self._haul.run(_Put(endpoint, key, "", body, checksum=True, check=check)) is not None
+        put = _Put(endpoint, key, "", body, self._manner.checksum, self._manner.put_headers, "", check)
+        return await self._haul.run(put) is not None
 
     async def put_part(self, key: str, upload_id: str, number: int, body: Body) -> Part | None:
         """See `Haul.put_part`."""
         endpoint = self._of_its_own(key)
         if endpoint is None:
             return None
-        query = canonical_query([("partNumber", str(number)), ("uploadId", upload_id)])
-        put = _Put(endpoint, key, query, body, checksum=self._at_hand.checksums)
+        query, known = self._manner.part(upload_id, number)
+        put = _Put(endpoint, key, canonical_query(query), body, self._manner.checksum, (), known)
         etag = await self._haul.run(put)
         return Part(number, etag, put.size, put.text) if etag else None
 
@@ -58,7 +57,7 @@ class S3Haul:
         endpoint = self._of_its_own(info.key)
         if endpoint is None or info.etag is None:
             return 0
-        get = _Get(endpoint, info, start, stop, descriptor, self._at_hand.verifying)
+        get = _Get(endpoint, info, start, stop, descriptor, self._manner)
         told = 0
 
         def look() -> None:
@@ -74,10 +73,8 @@ class S3Haul:
 
     def _of_its_own(self, key: str) -> Endpoint | None:
         """An endpoint for one thread: a signer keeps the time, so no two share one."""
-        endpoint = self._at_hand.endpoint() if self._at_hand.fits(key) else None
-        if endpoint is None or endpoint.origin != self._origin:
-            return None
-        return replace(endpoint, signer=replace(endpoint.signer))
+        endpoint = self._at_hand.endpoint(key)
+        return None if endpoint is None or endpoint.origin != self._origin else endpoint.copy()
 
 
 @dataclass(slots=True)
@@ -86,7 +83,10 @@ class _Put:
     key: str
     query: str
     body: Body
-    checksum: bool
+    checksum: Checksum | None
+    headers: Pairs
+    known_etag: str
+    """What the part will have; empty where the answer tells it."""
     check: Callable[[], None] | None = None
     text: str | None = None
     """The checksum, once it is known."""
@@ -97,19 +97,19 @@ class _Put:
 
     def __call__(self, line: Line) -> str:
         """The etag. The body is read twice, first for its checksum: the provider refuses it if it is another the second time."""
-        headers: Pairs = []
-        if self.checksum:
-            crc = 0
+        headers = [*self.headers]
+        if self.checksum is not None:
+            running = self.checksum.begin()
             for piece in line.pieces(self.body):
-                crc = zlib.crc32(piece, crc)
-            self.text = checksum_text(crc)
-            headers = [("x-amz-checksum-crc32", self.text)]
+                running.update(piece)
+            self.text = text_of(running)
+            headers.append((self.checksum.header, self.text))
         if self.check is not None:
             self.check()
-        target, signed = self.endpoint.sign("PUT", self.key, headers, self.query)
+        target, signed = self.endpoint.sign("PUT", self.key, headers, self.query, self.size)
         answer = line.ask("PUT", target, signed, self.body)
-        text, etag = line.read(), answer.headers.get("etag")
-        if answer.status != 200 or text or not etag:
+        text, etag = line.read(), self.known_etag or answer.headers.get("etag")
+        if answer.status not in {200, 201} or text or not etag:
             raise Refused(answer.status)
         return etag
 
@@ -121,7 +121,7 @@ class _Get:
     start: int
     stop: int
     descriptor: int
-    verifying: Pairs
+    manner: Manner
     arrived: int = 0
     """Bytes that are in the file, from `start` on."""
 
@@ -131,23 +131,24 @@ class _Get:
 
     def __call__(self, line: Line) -> bool:
         """All of it is there."""
-        asked = self.verifying if self.is_whole else [("range", f"bytes={self.start}-{self.stop - 1}")]
-        headers: Pairs = [("if-match", self.info.etag or ""), *asked]
+        checksum = self.manner.checksum if self.is_whole else None
+        headers = [("if-match", self.info.etag or ""), *(checksum.asking if checksum is not None else ())]
+        if not self.is_whole:
+            headers.append(("range", f"bytes={self.start}-{self.stop - 1}"))
         target, signed = self.endpoint.sign("GET", self.info.key, headers)
         answer = line.ask("GET", target, signed)
         if not self._is_right(answer):
             raise Refused(answer.status)
-        wanted = answer.headers.get("x-amz-checksum-crc32") if self.is_whole else None
-        crc = 0
+        wanted = None if checksum is None else checksum.told(answer.headers)
+        running: Running | None = None if checksum is None or wanted is None else checksum.begin()
 
         def seen(piece: memoryview) -> None:
-            nonlocal crc
-            if wanted is not None:
-                crc = zlib.crc32(piece, crc)
+            if running is not None:
+                running.update(piece)
             self.arrived += len(piece)
 
         line.write_to(self.descriptor, self.start, seen)
-        if wanted is not None and "-" not in wanted and wanted != checksum_text(crc):
+        if running is not None and wanted != text_of(running):
             raise Refused
         return True
 
