@@ -48,3 +48,31 @@ class TestGcsStore(StoreSuite):
         assert isinstance(store, GcsStore)
         bucket = (await store.wire.current_endpoint()).bucket
         return sum(upload.bucket == bucket for upload in self.server.uploads.values())
+
+
+class TestGcsStoreWithoutParts(StoreSuite):
+    """On the emulator as it is, which has no uploads in parts: a large body goes up in one session, in turn."""
+
+    refuses = REFUSED
+
+    @pytest.fixture
+    async def store(self, fake_gcs: str) -> AsyncIterator[GcsStore]:
+        async for store in open_store(fake_gcs):
+            yield store
+
+    async def open_uploads(self, store: BlobStore) -> int:
+        """No request tells of sessions. A cancelled one is gone, and `tests/sdk/test_gcs_resumable.py` shows that it is cancelled."""
+        return 0
+
+    async def test_parts_make_a_blob_when_completed(self, store: BlobStore) -> None:
+        with pytest.raises(NotSupportedError, match="'parts'"):
+            await store.begin("parts")
+
+    async def test_an_aborted_upload_is_gone(self, store: BlobStore) -> None:
+        with pytest.raises(NotSupportedError, match="no uploads in parts"):
+            await store.begin("parts")
+
+    @pytest.mark.parametrize("key", ["up", "a b/ü+%?#&=<>", "deep/er/up"])
+    async def test_uploads_under_way_are_told_by_exactly_their_key(self, store: BlobStore, key: str) -> None:
+        with pytest.raises(NotSupportedError):
+            await store.begin(key)
