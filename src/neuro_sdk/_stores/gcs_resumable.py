@@ -69,26 +69,25 @@ class _Session:
         unsure = False
 
         async def attempt() -> bool:
-            """Whether it is done, or else some of it was taken."""
+            """Whether the provider has all of it, or else has taken some."""
             nonlocal unsure
-            if unsure:  # how much arrived before it broke only the provider knows
-                done = self._take(await self._put(f"bytes */{total}"), start, stop, last=last)
-            else:
-                unsure = True
-                span = f"{self._at}-{stop - 1}" if self._at < stop else "*"
-                answer = await self._put(f"bytes {span}/{total}", view[self._at - start :])
-                done = self._take(answer, start, stop, last=last)
-            unsure = False
-            return done
-
-        while True:
+            if unsure:  # how much arrived before it broke, only the provider knows
+                answer = await self._put(f"bytes */{total}")
+                if self._take(answer, start, stop, last=last):
+                    return True
+            unsure = True
             before = self._at
-            if await retrying(_RETRY, attempt):
-                return
-            if self._at == stop and not last:
-                return
-            if self._at == before and not len(view):
-                raise BadGateway(f"{self._wire.what(self._key)}: the provider has all of the blob and waits for more")
+            span = f"{before}-{stop - 1}" if before < stop else "*"
+            answer = await self._put(f"bytes {span}/{total}", view[before - start :])
+            whole = self._take(answer, start, stop, last=last)
+            unsure = False
+            if not whole and self._at == before:
+                what = self._wire.what(self._key)
+                raise ServerNotAvailable(f"{what}: the provider takes no more of it now; try again later")
+            return whole
+
+        while not await retrying(_RETRY, attempt):
+            pass
 
     async def cancel(self) -> None:
         """Forget all that was sent."""
@@ -110,7 +109,7 @@ class _Session:
         )
 
     def _take(self, answer: Response, start: int, stop: int, *, last: bool) -> bool:
-        """Learn from an answer how much the provider has; True if that is all, and it is a blob now."""
+        """Learn from an answer how much the provider has; True if that is all of it, and, after the last, a blob."""
         what = self._wire.what(self._key)
         if answer.status in (404, 410):
             refused = error_for(answer.status, parse_refusal(answer.body), what)
@@ -127,7 +126,5 @@ class _Session:
         has = int(match[1]) + 1 if match else 0
         if not start <= has <= stop:
             raise BadGateway(f"{what}: the provider has {has} bytes, and what it was sent is {start} to {stop}")
-        progressed, self._at = has > self._at or has == stop, has
-        if not progressed:
-            raise ServerNotAvailable(f"{what}: the provider takes no more of it now; try again later")
-        return False
+        self._at = has
+        return has == stop and not last
