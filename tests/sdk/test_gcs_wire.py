@@ -27,11 +27,12 @@ from neuro_sdk import (
 )
 from neuro_sdk._http import HttpClient, Origin
 from neuro_sdk._stores import gcs_checksum, gcs_wire
-from neuro_sdk._stores.base import BlobStore
+from neuro_sdk._stores.base import BlobInfo, BlobStore
 from neuro_sdk._stores.credentials import Credentials
 from neuro_sdk._stores.gcs import GcsStore
 from neuro_sdk._stores.gcs_errors import error_for, parse_refusal
 from neuro_sdk._stores.gcs_wire import Endpoint
+from neuro_sdk._stores.memory import MemoryStore
 from tests.gcs_fixture import make_bucket
 from tests.sdk.gcs_helpers import BUCKET, Asked, blob, media, refused, script, scripted, told
 from tests.sdk.http_servers import ok, serving
@@ -351,4 +352,24 @@ async def test_a_key_that_google_refuses_is_refused_before_anything_is_sent(key:
     async with scripted(lambda _: told(blob())) as (store, seen):
         with pytest.raises(IllegalArgumentError, match="Google"):
             await store.put(key, b"")
+        assert seen == []
+
+
+async def test_a_copy_that_takes_many_requests_goes_on_with_its_token() -> None:
+    answers = iter([
+        told({"done": False, "rewriteToken": "half", "totalBytesRewritten": "3"}),
+        told({"done": True, "resource": blob("to", 5, "99")}),
+    ])  # fmt: skip
+    async with scripted(lambda _: next(answers)) as (store, seen):
+        assert await store.copy(store, BlobInfo("a/b", 5, etag="17"), "to")
+    assert {asked.path for asked in seen} == {"/storage/v1/b/at-google/o/a/b/rewriteTo/b/at-google/o/to"}
+    assert [asked.query.get("rewriteToken") for asked in seen] == [None, "half"]
+    assert {asked.query["ifSourceGenerationMatch"] for asked in seen} == {"17"}
+
+
+async def test_a_copy_that_the_credentials_of_one_side_do_not_allow_is_left_to_the_caller() -> None:
+    async with scripted(lambda _: refused(403, "forbidden", "no")) as (store, _):
+        assert not await store.copy(store, BlobInfo("a", 5, etag="17"), "to")
+    async with scripted(lambda _: told({})) as (store, seen):
+        assert not await store.copy(MemoryStore("elsewhere"), BlobInfo("a", 5, etag="17"), "to")
         assert seen == []
