@@ -42,7 +42,7 @@ class _Refused(Exception):
 
 
 class XmlServer:
-    """See the module. `uploads` are those under way; `page` bounds the rows of one answer."""
+    """See the module. `page` bounds the rows of one answer."""
 
     def __init__(self, emulator_url: str) -> None:
         self.emulator = Origin.parse(emulator_url)
@@ -58,6 +58,10 @@ class XmlServer:
     def url(self) -> str:
         """Its address."""
         return f"http://127.0.0.1:{self._port}"
+
+    def under_way(self, bucket: str) -> int:
+        """How many uploads of one bucket are neither complete nor aborted."""
+        return sum(upload.bucket == bucket for upload in self.uploads.values())
 
     async def start(self) -> None:
         self._http = HttpClient()

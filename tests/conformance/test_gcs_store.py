@@ -36,7 +36,7 @@ async def open_store(url: str) -> AsyncIterator[GcsStore]:
 
 
 class TestGcsStore(StoreSuite):
-    refuses = REFUSED
+    refused_keys = REFUSED
 
     @pytest.fixture
     async def store(self, gcs: XmlServer) -> AsyncIterator[GcsStore]:
@@ -46,14 +46,13 @@ class TestGcsStore(StoreSuite):
 
     async def open_uploads(self, store: BlobStore) -> int:
         assert isinstance(store, GcsStore)
-        bucket = (await store.wire.current_endpoint()).bucket
-        return sum(upload.bucket == bucket for upload in self.server.uploads.values())
+        return self.server.under_way((await store.wire.current_endpoint()).bucket)
 
 
 class TestGcsStoreWithoutParts(StoreSuite):
     """On the emulator as it is, which has no uploads in parts: a large body goes up in one session, in turn."""
 
-    refuses = REFUSED
+    refused_keys = REFUSED
 
     @pytest.fixture
     async def store(self, fake_gcs: str) -> AsyncIterator[GcsStore]:
