@@ -129,7 +129,11 @@ class XmlServer:
             if method == "POST" and key:
                 upload_id = f"VXBsb2FkIElE-{next(self._numbers):06}_-"
                 self.uploads[upload_id] = _Upload(bucket, key, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
-                rows = [("Bucket", bucket), ("Key", _xml_text(key)), ("UploadId", upload_id)]
+                rows = [
+                    ("Bucket", bucket),
+                    ("Key", key),
+                    ("UploadId", upload_id),
+                ]  # whether XML may hold the key or not
                 return 200, xml, _document("InitiateMultipartUploadResult", _rows(rows))
         upload_id = asked.get("uploadId", "")
         if not upload_id:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from neuro_sdk import (
+    AuthorizationError,
     BlobChanged,
     BlobNotFound,
     BucketNotFound,
@@ -21,6 +22,7 @@ from neuro_sdk import (
 )
 from neuro_sdk._http import HttpClient
 from neuro_sdk._stores import gcs_checksum, gcs_parts
+from neuro_sdk._stores.base import BlobInfo
 from neuro_sdk._stores.credentials import Credentials
 from neuro_sdk._stores.gcs import GcsStore
 from tests.gcs_fixture import make_bucket
@@ -99,6 +101,21 @@ async def test_nothing_is_visible_before_it_is_complete(bucket: Bucket) -> None:
     assert [page.blobs async for page in bucket.store.list()] == [[]]
     await bucket.store.complete("key", upload_id, [part])
     assert await body_of(bucket.store) == BODY
+
+
+async def test_a_key_that_xml_cannot_hold_is_uploaded_in_parts(bucket: Bucket) -> None:
+    key = "\x01 & <\ufffe>"
+    await bucket.store.put(key, BODY * 2)
+    assert await body_of(bucket.store, key) == BODY * 2
+
+
+async def test_who_may_write_and_not_read_uploads_in_parts(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def forbidden(key: str) -> BlobInfo:
+        raise AuthorizationError("no storage.objects.get")
+
+    monkeypatch.setattr(bucket.store, "head", forbidden)
+    await bucket.store.put("key", BODY * 2)
+    assert await body_of(bucket.store) == BODY * 2
 
 
 async def test_many_parts_and_uploads_are_told_page_by_page(gcs: XmlServer, bucket: Bucket) -> None:

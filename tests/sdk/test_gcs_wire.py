@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import json
 import re
+import socket
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
@@ -19,13 +20,14 @@ from neuro_sdk import (
     BlobNotFound,
     BucketNotFound,
     Conflict,
+    ConnectionFailed,
     IllegalArgumentError,
     IntegrityError,
     NeuroError,
     NotSupportedError,
     ServerNotAvailable,
 )
-from neuro_sdk._http import HttpClient, Origin
+from neuro_sdk._http import HttpClient, Origin, RetryPolicy
 from neuro_sdk._stores import gcs_checksum, gcs_wire
 from neuro_sdk._stores.base import BlobInfo, BlobStore
 from neuro_sdk._stores.credentials import Credentials
@@ -373,3 +375,17 @@ async def test_a_copy_that_the_credentials_of_one_side_do_not_allow_is_left_to_t
     async with scripted(lambda _: told({})) as (store, seen):
         assert not await store.copy(MemoryStore("elsewhere"), BlobInfo("a", 5, etag="17"), "to")
         assert seen == []
+
+
+async def test_a_server_that_is_not_there_is_an_error_that_names_the_blob(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gcs_wire, "_RETRY", RetryPolicy(attempts=2))
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+
+    async def issue() -> Mapping[str, str]:
+        return {"bucket_name": "b", "access_token": NOBODY, "endpoint_url": f"http://127.0.0.1:{port}"}
+
+    http = HttpClient()
+    with pytest.raises(ConnectionFailed, match=r"'key' in bucket 'bucket'"):
+        await GcsStore(http, BUCKET, Credentials(issue)).head("key")
+    await http.aclose()

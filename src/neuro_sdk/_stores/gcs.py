@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from neuro_sdk._concurrency import for_each
 from neuro_sdk._errors import (
+    AuthorizationError,
     BlobNotFound,
     BucketNotFound,
     IntegrityError,
@@ -149,7 +150,7 @@ class GcsStore:
             await gcs_parts.complete(self.wire, key, upload_id, parts)
         except ResourceNotFound:
             # A retry finds no upload when the first try had worked and only its answer was lost. Nothing in the blob names its upload.
-            with suppress(BlobNotFound):
+            with suppress(BlobNotFound, AuthorizationError):
                 info = await self.head(key)
                 if info.etag != before and info.size == sum(part.size for part in parts):
                     return
@@ -180,7 +181,7 @@ class GcsStore:
     async def _generation_of(self, key: str) -> str | None:
         try:
             return (await self.head(key)).etag
-        except BlobNotFound:
+        except (BlobNotFound, AuthorizationError):  # who may only write, may not look
             return None
 
 

@@ -3,6 +3,7 @@
 Source: "XML API multipart uploads", and the reference of the XML API.
 """
 
+import re
 from collections.abc import Sequence
 
 from neuro_sdk._errors import BadGateway, NotSupportedError, ResourceNotFound
@@ -14,6 +15,7 @@ from .gcs_checksum import checksum_of
 from .gcs_errors import error_for
 from .gcs_wire import XML, GcsWire, Pairs, quote_key
 
+_UPLOAD_ID = re.compile(rb"<UploadId>([^<&]+)</UploadId>")
 _COMPLETING = Timeouts(read=600.0)  # "Cloud Storage can take several minutes", and sends nothing meanwhile
 
 
@@ -32,7 +34,11 @@ async def begin(wire: GcsWire, key: str) -> str:
         "POST", _path(key), key, query=[("uploads", "")], headers=headers, also_ok=[400, 404, 405, 501]
     )
     if answer.status < 300:
-        return s3_xml.parse_upload_id(answer.body)
+        # Not as XML: the answer repeats the key, which may hold what XML cannot.
+        found = _UPLOAD_ID.search(answer.body)
+        if found is None:
+            raise BadGateway(f"{wire.what(key)}: the provider began an upload without giving its id")
+        return found[1].decode("ascii", "replace")
     refusal = s3_xml.parse_refusal(answer.body)
     if refusal.code:
         raise error_for(answer.status, refusal, wire.what(key))
