@@ -377,8 +377,7 @@ async def test_a_copy_that_the_credentials_of_one_side_do_not_allow_is_left_to_t
         assert seen == []
 
 
-async def test_a_server_that_is_not_there_is_an_error_that_names_the_blob(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gcs_wire, "_RETRY", RetryPolicy(attempts=2))
+async def test_a_server_that_is_not_there_is_an_error_that_names_the_blob() -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
 
@@ -387,5 +386,6 @@ async def test_a_server_that_is_not_there_is_an_error_that_names_the_blob(monkey
 
     http = HttpClient()
     with pytest.raises(ConnectionFailed, match=r"'key' in bucket 'bucket'"):
-        await GcsStore(http, BUCKET, Credentials(issue)).head("key")
+        wire = GcsStore(http, BUCKET, Credentials(issue)).wire
+        await wire.request("GET", f"{gcs_wire.OBJECTS}/key", "key", retry=RetryPolicy(attempts=2))
     await http.aclose()
