@@ -29,7 +29,7 @@ from .gcs_reader import GcsReader
 from .gcs_resumable import put_in_session
 from .gcs_wire import OBJECTS, UPLOAD, GcsWire, quote_key
 from .keys import MAX_KEY_BYTES, check_google_key, check_key
-from .multipart import SINGLE_PUT_BYTES, cut, put_in_parts
+from .multipart import SINGLE_PUT_BYTES, chain, cut, put_in_parts
 from .unhurried import NoBurst, NoHaul
 
 _DELETES_AT_ONCE = 32
@@ -78,9 +78,9 @@ class GcsStore:
         begun = [first, second]
         del first, second  # or they would be held until all are stored
         try:
-            await put_in_parts(self, key, _chain(begun, parts))
+            await put_in_parts(self, key, chain(begun, parts))
         except gcs_parts.NoParts:  # said before anything was taken of it
-            await put_in_session(self.wire, key, _chain(begun, parts))
+            await put_in_session(self.wire, key, chain(begun, parts))
 
     async def copy(self, source: BlobStore, info: BlobInfo, key: str) -> bool:
         """See `BlobStore.copy`."""
@@ -197,11 +197,3 @@ def _object(key: str) -> str:
 async def _in_turn(keys: Sequence[str]) -> AsyncIterator[str]:
     for key in keys:
         yield key
-
-
-async def _chain(begun: list[Buffer], rest: AsyncIterator[Buffer]) -> AsyncIterator[Buffer]:
-    while begun:
-        yield begun.pop(0)
-    async for part in rest:
-        yield part
-        del part

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 
 from neuro_sdk._errors import (
     AuthorizationError,
-    BadGateway,
     BlobNotFound,
     BucketNotFound,
     IntegrityError,
@@ -17,8 +16,7 @@ from neuro_sdk._errors import (
     ServerNotAvailable,
 )
 
-from .s3_errors import _BY_STATUS, _SAYS
-from .s3_xml import Refusal
+from .refusals import Refusal, error_by
 from .s3_xml import parse_refusal as parse_xml
 
 _BY_CODE: Mapping[str, type[NeuroError]] = {
@@ -39,7 +37,6 @@ _BY_CODE: Mapping[str, type[NeuroError]] = {
     "InternalError": ServerNotAvailable,
     "ServiceUnavailable": ServerNotAvailable,
 }
-_BY_GOOGLES_STATUS: Mapping[int, type[NeuroError]] = {**_BY_STATUS, 410: ResourceNotFound}
 
 
 def parse_refusal(body: bytes) -> Refusal:
@@ -62,9 +59,4 @@ def tells_what_is_missing(refusal: Refusal) -> bool:
 
 def error_for(status: int, refusal: Refusal, what: str, retry_after_seconds: float | None = None) -> NeuroError:
     """Our error for a refused request; `what` names the bucket and key."""
-    kind = _BY_CODE.get(refusal.code) or _BY_GOOGLES_STATUS.get(status, BadGateway)
-    said = ": ".join(part for part in (refusal.code, refusal.message) if part) or f"status {status}"
-    error = kind(f"{what}: {_SAYS[kind]} ({said})")
-    if isinstance(error, ServerNotAvailable):
-        error.retry_after_seconds = retry_after_seconds
-    return error
+    return error_by(_BY_CODE, status, refusal, what, retry_after_seconds)
