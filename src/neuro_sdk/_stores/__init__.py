@@ -20,6 +20,10 @@ async def open_store(bucket: Bucket, credentials: Credentials, http: HttpClient)
         from .azure import AzureStore
 
         return AzureStore(http, bucket, credentials)
+    if bucket.provider is Bucket.Provider.GCP:
+        from .gcs import GcsStore
+
+        return GcsStore(http, bucket, credentials)
     if bucket.provider is Bucket.Provider.MEMORY:
         from .memory import MemoryStore
 

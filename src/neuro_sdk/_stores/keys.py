@@ -52,6 +52,23 @@ def check_path_like_key(key: str) -> None:
     )
 
 
+def check_google_key(key: str) -> None:
+    """Refuse what Google Cloud Storage refuses ("Object names", requirements). Control characters it keeps, though it advises against them.
+
+    Raises:
+        IllegalArgumentError: a line end, `.` or `..` alone, what certificates are asked for under.
+    """
+    if "\n" in key or "\r" in key:
+        fault = "holds a line end"
+    elif key in {".", ".."}:
+        fault = "is '.' or '..'"
+    elif key.startswith(".well-known/acme-challenge/"):
+        fault = "begins with '.well-known/acme-challenge/'"
+    else:
+        return
+    raise IllegalArgumentError(f"the key {key!r} {fault}, which Google Cloud Storage refuses: choose another key")
+
+
 def can_begin_path_like_key(prefix: str) -> bool:
     """Whether any key that such a storage keeps begins like this; its last part may go on."""
     folders = prefix.split("/")[:-1]

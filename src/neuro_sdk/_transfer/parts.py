@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from neuro_sdk._concurrency import Budget, for_each
-from neuro_sdk._errors import BlobChanged, NeuroError, ResourceNotFound, ServerNotAvailable
+from neuro_sdk._errors import BlobChanged, NeuroError, NotSupportedError, ResourceNotFound, ServerNotAvailable
 from neuro_sdk._http import Stretch
 from neuro_sdk._stores.base import BlobStore, Haul, Part
 from neuro_sdk._stores.multipart import PARTS_AT_ONCE, begin, discard, part_bytes_for
@@ -20,6 +20,7 @@ from .tree import FileEvents
 
 _HELD_BYTES = 64 * 2**20
 """Of all parts that a haul did not move; the larger the file, the larger each of them."""
+_READ_BYTES = 4 * 2**20
 _BEGUN_WITHIN_SECONDS = 60.0  # and the clocks of the two sides may differ by so much
 
 
@@ -98,7 +99,11 @@ class Uploads:
 
     async def put(self, file: SourceFile, key: str, events: FileEvents) -> None:
         """Store a file that is larger than one part."""
-        ticket, stored = await self._resume(file, key) or await self._begin(file, key)
+        try:
+            ticket, stored = await self._resume(file, key) or await self._begin(file, key)
+        except NotSupportedError:  # a storage that takes a large body in turn only, and has begun nothing
+            await self.store.put(key, _in_turn(file, events), size=file.size)
+            return
         upload_id, part_bytes = ticket.entry.upload_id, ticket.entry.part_bytes
         current = sum(part.size for part in stored.values())
 
@@ -167,6 +172,17 @@ class Uploads:
                 # By the journal, for not every storage tells checksums again; and only where the storage has the same.
                 return ticket, {part.number: part for part in ticket.parts if there.get(part.number) == part.etag}
         return None
+
+
+async def _in_turn(file: SourceFile, events: FileEvents) -> AsyncGenerator[bytes, None]:
+    """All of the file; it fails before its end if the file changes, and then nothing is stored."""
+    for start in range(0, file.size, _READ_BYTES):
+        body = await asyncio.to_thread(file.read, start, min(_READ_BYTES, file.size - start))
+        file.check_same()
+        events.step(start, file.size)
+        yield body
+    file.check_same()
+    events.step(file.size, file.size)
 
 
 async def _missing(size: int, part_bytes: int, stored: set[int]) -> AsyncGenerator[int, None]:
