@@ -67,6 +67,16 @@ class Endpoint:
             url, base = f"https://{bucket}.s3.{region}.amazonaws.com", ""
         return cls(values, Origin.parse(url), base, Signer(access_key, secret_key, values.get("session_token"), region))
 
+    @property
+    def bucket(self) -> str:
+        """Its name at the storage."""
+        return self.values["bucket_name"]
+
+    @property
+    def storage(self) -> str:
+        """The same for two buckets between which a storage can copy; "" is AWS, with all its regions."""
+        return (self.values.get("endpoint_url") or "").rstrip("/")
+
     def sign(self, method: str, key: str, headers: Sequence[tuple[str, str]], query: str = "") -> tuple[str, Headers]:
         """The target of a request about this key, or the bucket, and all its headers; `query` comes encoded."""
         path = f"{self.path}/{quote_key(key)}"
