@@ -3,13 +3,22 @@
 import asyncio
 import os
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 from yarl import URL
 
 import neuro_sdk
-from neuro_sdk import AuthorizationError, Bucket, BucketNotFound, Client, TransferError
+from neuro_sdk import (
+    AuthorizationError,
+    Bucket,
+    BucketCredentials,
+    BucketNotFound,
+    Client,
+    IllegalArgumentError,
+    TransferError,
+)
+from neuro_sdk._api import Api, Cluster, Scope
 from neuro_sdk._stores import s3_copy
 from tests.sdk.conftest import Asked
 from tests.stack_fixture import Stack
@@ -106,6 +115,63 @@ async def test_many_blobs_are_copied_and_an_update_copies_none_of_them_again(
     asked.clear()
     await client.buckets.copy_dir(bucket.uri / "dir", bucket.uri / "to", update=True)
     assert not any(line.startswith("PUT") for line in asked.provider)
+
+
+async def test_from_bucket_to_bucket_the_storage_copies_by_itself_too(
+    client: Client, bucket: Bucket, other: Bucket, asked: Asked
+) -> None:
+    for number in range(3):
+        await client.buckets.put_blob(bucket.id, f"dir/{number}", str(number).encode())
+    asked.clear()
+    for _ in range(2):
+        await client.buckets.copy_dir(bucket.uri / "dir", other.uri / "to")
+    joint = [line for line in asked.control if "make_tmp_credentials" in line]
+    assert joint == [f"POST /api/v1/buckets/buckets/{other.id}/make_tmp_credentials"]  # once, and it opens both
+    assert not any(line.startswith("GET") and "/dir/" in line for line in asked.provider)
+    assert await keys(client, other) == ["to/0", "to/1", "to/2"]
+    assert await fetch(client, other, "to/2") == b"2"
+
+
+async def test_a_service_that_issues_no_joint_credentials_has_the_bytes_pass_through_here(
+    client: Client, bucket: Bucket, other: Bucket, asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Older services say nothing of `also_read`, and issue what they always did; others refuse it."""
+    make = Api.make_tmp_credentials
+
+    async def for_one(
+        self: Api, cluster: Cluster, name: str, scope: Scope, also: Sequence[str] = ()
+    ) -> BucketCredentials:
+        return await make(self, cluster, name, scope)
+
+    async def refusing(
+        self: Api, cluster: Cluster, name: str, scope: Scope, also: Sequence[str] = ()
+    ) -> BucketCredentials:
+        if also:
+            raise IllegalArgumentError("also_read: extra fields are not permitted")
+        return await make(self, cluster, name, scope)
+
+    await client.buckets.put_blob(bucket.id, "key", b"body")
+    for number, service in enumerate((for_one, refusing)):
+        monkeypatch.setattr(Api, "make_tmp_credentials", service)
+        client.buckets._opener._joint.clear()
+        asked.clear()
+        await client.buckets.copy_blob(bucket.uri / "key", other.uri / str(number))
+        assert any(line.startswith("GET") and line.endswith("/key") for line in asked.provider)
+        assert await fetch(client, other, str(number)) == b"body"
+
+
+async def test_a_bucket_that_is_gone_ends_what_was_opened_with_it(
+    client: Client, bucket: Bucket, other: Bucket, stack: Stack, user: str
+) -> None:
+    await client.buckets.put_blob(bucket.id, "key", b"body")
+    await client.buckets.copy_blob(bucket.uri / "key", other.uri / "key")
+    async with neuro_sdk.get(url=stack.url, token=stack.token(user)) as elsewhere:
+        await elsewhere.buckets.blob_rm(bucket.uri, recursive=True)
+        await elsewhere.buckets.rm(bucket.id)
+    for _ in range(2):
+        with pytest.raises((FileNotFoundError, BucketNotFound)):
+            await client.buckets.copy_blob(bucket.uri / "key", other.uri / "again")
+    assert await keys(client, other) == ["key"]
 
 
 async def test_from_bucket_to_bucket(client: Client, bucket: Bucket, other: Bucket) -> None:

@@ -102,7 +102,8 @@ class CopyCalls(Calls):
         from neuro_sdk._transfer.copy import End
 
         async with self._addressed(src) as (origin, key), self._addressed(dst) as (target, new_key):
-            yield End(origin.bucket, origin.store, key), End(target.bucket, target.store, new_key)
+            store = await self._opener.joint(target, origin)
+            yield End(origin.bucket, origin.store, key), End(target.bucket, store, new_key)
 
     @cached_property
     def _passing(self) -> Budget:
