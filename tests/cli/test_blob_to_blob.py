@@ -9,6 +9,7 @@ import pytest
 from tests.cli.conftest import Running
 from tests.cli.program import Program
 from tests.cli.test_blob_commands import failed, fetch, keys, ok, put
+from tests.cli.test_killed import kill_after
 
 
 @pytest.fixture
@@ -137,3 +138,24 @@ def test_blobs_that_cannot_be_moved_are_told_of_and_stay(neuro: Program, full: s
     assert [key for key in there if key.startswith("a/")] == [f"a/directory/further/down/{name}" for name in IN_DIR]
     lines = ok(neuro.run("blob", "ls", "-r", "--json", f"blob:{full}/dir/"))
     assert len([line for line in lines if json.loads(line)["size"]]) == 1
+
+
+def test_a_move_that_is_killed_loses_nothing_and_is_finished_by_the_next(neuro: Program, full: str, other: str) -> None:
+    names = [f"{number:03}" for number in range(300)]
+    (neuro.cwd / "many").mkdir()
+    for name in names:
+        (neuro.cwd / "many" / name).write_text(f"this is {name}")
+    ok(neuro.run("blob", "cp", "-q", "-r", "many", f"blob:{full}/"))
+    seconds, midway = 0.7, 0
+    while kill_after(neuro, seconds, "blob", "mv", "-q", "-r", "-T", f"blob:{full}/many", f"blob:{other}/many"):
+        left = {key.removeprefix("many/") for key in files(neuro, full) if key.startswith("many/")}
+        moved = {key.removeprefix("many/") for key in files(neuro, other)}
+        assert left | moved == set(names)
+        midway += bool(left and moved)
+        seconds = 60 if midway else seconds * 1.4
+    print(f"killed {midway} time(s) while blobs were moved")  # how far it gets is the machine's to say
+    assert files(neuro, full) == ["dir/a.md", "dir/b c%.bin", "dir/sub/d.md", "top.md"]
+    ok(neuro.run("blob", "cp", "-q", "-r", f"blob:{other}/many", "back"))
+    assert {path.name: path.read_text() for path in (neuro.cwd / "back").iterdir()} == {
+        name: f"this is {name}" for name in names
+    }

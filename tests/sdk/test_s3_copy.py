@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from neuro_sdk import BadGateway, Bucket, IntegrityError
+from neuro_sdk import BadGateway, BlobChanged, Bucket, IntegrityError
 from neuro_sdk._concurrency import Budget
 from neuro_sdk._http import HttpClient, RetryPolicy
-from neuro_sdk._stores import s3_wire
+from neuro_sdk._stores import s3_copy, s3_wire
 from neuro_sdk._stores.base import BlobInfo
 from neuro_sdk._stores.credentials import Credentials
 from neuro_sdk._stores.s3 import S3Store
@@ -75,15 +75,44 @@ async def test_a_200_that_tells_of_no_copy_is_no_success() -> None:
 
 async def test_a_copy_under_another_etag_is_measured() -> None:
     def answer(method: str, target: str) -> bytes:
-        size = 5 if target.endswith("/right") else 4
+        size, etag = (4 if target.endswith("/wrong") else 5), ("e1" if target.endswith("/from") else "e2-1")
         if method == "HEAD":
-            return f'HTTP/1.1 200 OK\r\nContent-Length: {size}\r\nETag: "e2-1"\r\n\r\n'.encode()
+            return f'HTTP/1.1 200 OK\r\nContent-Length: {size}\r\nETag: "{etag}"\r\n\r\n'.encode()
         return ok(COPIED % b'"e2-1"')
 
     async with answering(answer) as (store, _):
         assert await store.copy(store, INFO, "right")
         with pytest.raises(IntegrityError, match="4 bytes are there, not 5"):
             await store.copy(store, INFO, "wrong")
+
+
+@pytest.mark.parametrize("in_parts", [False, True])
+async def test_a_source_that_changed_is_seen_where_the_storage_does_not_look(
+    in_parts: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is changed between the first look at it and the last."""
+    monkeypatch.setattr(s3_copy, "WHOLE_BYTES", 0 if in_parts else 5)
+    etags = ['"e1"', '"e2"'] if in_parts else ['"e2"']
+    asked: list[str] = []
+
+    def answer(method: str, target: str) -> bytes:
+        asked.append(f"{method} {target.partition('?')[2]}")
+        if method == "HEAD":
+            return f"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nETag: {etags.pop(0)}\r\n\r\n".encode()
+        if method == "POST":
+            return ok(b"<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>")
+        if method == "GET":
+            part = b"<Part><PartNumber>1</PartNumber><ETag>p</ETag><Size>5</Size></Part>"
+            return ok(b"<ListPartsResult><IsTruncated>false</IsTruncated>%b</ListPartsResult>" % part)
+        if method == "DELETE":
+            return ok(status="204 No Content")
+        return ok(b"<CopyPartResult><ETag>p</ETag></CopyPartResult>" if in_parts else COPIED % b'"e2"')
+
+    async with answering(answer) as (store, _):
+        with pytest.raises(BlobChanged, match="'from'"):
+            await store.copy(store, INFO, "to")
+    assert [line for line in asked if line.startswith("POST")] == ["POST uploads="] * in_parts  # and no completion
+    assert [line for line in asked if line.startswith("DELETE")] == ["DELETE uploadId=u"] * in_parts
 
 
 async def test_the_source_is_named_exactly_and_pinned() -> None:

@@ -51,12 +51,16 @@ class Source:
             ("x-amz-copy-source-if-match", self.info.etag or ""),
         ]
 
-    async def kept_headers(self) -> Pairs:
-        """What a copy in one request keeps by itself: content type, metadata and the like."""
-        answer = await self.wire.request("HEAD", self.info.key, headers=[("if-match", self.info.etag or "")])
-        return [
-            (name, value) for name, value in answer.headers.items() if name in _KEPT or name.startswith("x-amz-meta-")
-        ]
+    async def check(self) -> Pairs:
+        """Refuse to go on with a blob that changed; returns what a copy in one request keeps of it by itself.
+
+        Raises:
+            BlobChanged: it did. Some kin of S3 do not look at the header that says which blob is to be copied.
+        """
+        headers = (await self.wire.request("HEAD", self.info.key)).headers
+        if headers.get("etag") != self.info.etag:
+            raise BlobChanged(f"{self}: another blob is there now")
+        return [(name, value) for name, value in headers.items() if name in _KEPT or name.startswith("x-amz-meta-")]
 
 
 async def copy(store: BlobStore, wire: S3Wire, source: Source, key: str) -> bool:
@@ -88,13 +92,16 @@ async def copy(store: BlobStore, wire: S3Wire, source: Source, key: str) -> bool
 async def _copy_whole(store: BlobStore, wire: S3Wire, source: Source, key: str) -> None:
     answer = await wire.request("PUT", key, headers=await source.headers())
     etag, wanted = s3_xml.parse_copied(answer.body, "CopyObjectResult"), source.info.size
-    # The etag of what was put in one piece is of its bytes, on most storages; of others the size is what both sides tell.
-    if etag != source.info.etag and (size := (await store.head(key)).size) != wanted:
+    if etag == source.info.etag:
+        return
+    # An etag is of the bytes alone only where they were put in one piece, and not encrypted. Else the size is what both sides tell.
+    await source.check()
+    if (size := (await store.head(key)).size) != wanted:
         raise IntegrityError(f"{wire.what(key)}: {size} bytes are there, not {wanted}; copy it again")
 
 
 async def _copy_in_parts(store: BlobStore, wire: S3Wire, source: Source, key: str) -> None:
-    kept = await source.kept_headers()
+    kept = await source.check()
     upload_id = await begin(store, key, _begin(wire, key, kept))
     copied: list[Part] = []
 
@@ -111,6 +118,7 @@ async def _copy_in_parts(store: BlobStore, wire: S3Wire, source: Source, key: st
         stored = await store.list_parts(key, upload_id)
         if _told(stored) != _told(copied):
             raise IntegrityError(f"{wire.what(key)}: its parts are not those that were copied; copy it again")
+        await source.check()
         await store.complete(key, upload_id, copied)
     except BaseException as failure:
         await discard(store.abort(key, upload_id), failure)
