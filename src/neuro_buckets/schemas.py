@@ -23,6 +23,8 @@ SIGNED_URL_MAX_SECONDS = 604_800
 TOKEN_MAX_SECONDS = 10 * 366 * 86_400
 MOST_BUCKETS = 1000
 """In one set of persistent credentials, before the provider is asked how many it takes."""
+MOST_ALSO_READ = 20
+"""Beside the bucket that temporary credentials are for, before the provider is asked how many it takes."""
 MOST_ENTRIES = 1000
 """In one page of the audit log."""
 
@@ -116,6 +118,13 @@ class CredentialsCreate(_In):
     name: Name | None = None
     bucket_ids: list[str] = Field(max_length=MOST_BUCKETS, json_schema_extra={"minItems": 1})
     read_only: StrictBool = False
+
+
+class TmpCredentialsIn(_In):
+    """What temporary credentials are to open beside their bucket; the released clients send nothing."""
+
+    also_read: list[str] = Field(default_factory=list, max_length=MOST_ALSO_READ)
+    """Ids of buckets of the same provider that they are to read too."""
 
 
 class ShareIn(_In):

@@ -1,4 +1,4 @@
-"""What `cp` does, once its arguments are read: decide where each source goes, then move it, a few at a time.
+"""What `cp` and `mv` do, once their arguments are read: decide where each source goes, then bring it there, a few at a time.
 
 The target rule: into DEST if that is a directory, under the last part of the source's name; else DEST itself. A source
 without a last part (`dir/`, `.`) means what is in it, and goes directly into DEST.
@@ -40,7 +40,7 @@ AT_ONCE = 16
 
 @dataclass
 class Copy:
-    """One `cp`: all that its sources have in common."""
+    """One `cp` or `mv`: all that its sources have in common."""
 
     client: Client
     dest: Address
@@ -52,6 +52,8 @@ class Copy:
     globbing: bool
     as_named: bool
     """The destination is the name to copy to, whatever is there."""
+    move: bool = False
+    """From blob to blob, and away with the source."""
     _into: bool = False
     _taken: set[str] = field(default_factory=set)
 
@@ -90,10 +92,10 @@ class Copy:
         if source.path is not None:
             await self._upload(source, source.path)
         elif self._is_pattern(source):
-            await for_each(matches(self.client, source), self._download_entry, at_once=AT_ONCE)
+            await for_each(matches(self.client, source), self._copy_entry, at_once=AT_ONCE)
         else:
             is_folder = self.recursive and await self.client.buckets.blob_is_dir(source.url)
-            await self._download(source.url, source.name, source.text, is_folder=is_folder)
+            await self._copy_blobs(source.url, source.name, source.text, is_folder=is_folder)
 
     async def _upload(self, source: Address, path: Path) -> None:
         target = self._target(source.name, source.text)
@@ -112,11 +114,32 @@ class Copy:
         else:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), source.text)
 
-    async def _download_entry(self, entry: BucketEntry) -> None:
+    async def _copy_entry(self, entry: BucketEntry) -> None:
         text = _address.shown_entry(await _address.reader_of(self.client), entry)
         if entry.is_dir() and not self.recursive:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), text)
-        await self._download(entry.uri, entry.name, text, is_folder=entry.is_dir())
+        name = entry.key.removesuffix("/").rpartition("/")[2]
+        if not name:
+            raise IllegalArgumentError(f"{text} ends in an empty name, which only a copy of all that it is in can keep")
+        await self._copy_blobs(entry.uri, name, text, is_folder=entry.is_dir())
+
+    async def _copy_blobs(self, source: URL, name: str, text: str, *, is_folder: bool) -> None:
+        if self.dest.is_blob:
+            await self._to_blob(source, self._target(name, text), is_folder=is_folder)
+        else:
+            await self._download(source, name, text, is_folder=is_folder)
+
+    async def _to_blob(self, source: URL, target: URL, *, is_folder: bool) -> None:
+        buckets, wanted = self.client.buckets, self.choice.wanted
+        with self._told():
+            if self.move and is_folder:
+                await buckets.move_dir(source, target, progress=self.progress)
+            elif self.move:
+                await buckets.move_blob(source, target, progress=self.progress)
+            elif is_folder:
+                await buckets.copy_dir(source, target, update=self.update, filter=wanted, progress=self.progress)
+            else:
+                await buckets.copy_blob(source, target, update=self.update, progress=self.progress)
 
     async def _download(self, source: URL, name: str, text: str, *, is_folder: bool) -> None:
         if name in (".", ".."):

@@ -160,10 +160,13 @@ class Api:
         tail = f"/shares/{_user(user)}"
         await self._share_call("DELETE", cluster, id_or_name, scope, tail)
 
-    async def make_tmp_credentials(self, cluster: Cluster, id_or_name: str, scope: Scope) -> BucketCredentials:
-        """Credentials for one bucket that end by themselves."""
-        tail = "/make_tmp_credentials"
-        return _wire.credentials(await self._bucket_call("POST", cluster, id_or_name, scope, tail, again=True))
+    async def make_tmp_credentials(
+        self, cluster: Cluster, id_or_name: str, scope: Scope, also_read: Sequence[str] = ()
+    ) -> BucketCredentials:
+        """Credentials for one bucket that end by themselves; they also read the buckets of these ids, where the server knows of that."""
+        tail, body = "/make_tmp_credentials", {"also_read": [*also_read]} if also_read else None
+        answer = await self._bucket_call("POST", cluster, id_or_name, scope, tail, body=body, again=True)
+        return _wire.credentials(answer)
 
     async def list_credentials(self, cluster: Cluster) -> AsyncIterator[PersistentBucketCredentials]:
         """The caller's persistent credentials, as they arrive."""

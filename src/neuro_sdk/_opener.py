@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ._api import Api, Cluster, Scope
-from ._errors import BucketNotFound
+from ._errors import AuthError, BucketNotFound, IllegalArgumentError, ResourceNotFound
 from ._http import HttpClient
 from ._models import Bucket
 from ._stores import open_store
@@ -31,6 +31,9 @@ class Opener:
         self._http = http
         self._open: dict[tuple[str, str], OpenBucket] = {}  # under every name that a bucket was asked for by
         self._known: dict[tuple[str, str | None, Scope], OpenBucket] = {}  # the same, as they were asked for
+        self._joint: dict[
+            tuple[str, str], BlobStore
+        ] = {}  # by the ids of a bucket, and of another that its store reads too
         self._asking: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def by_name(self, id_or_name: str, cluster_name: str | None, scope: Scope) -> OpenBucket:
@@ -67,10 +70,22 @@ class Opener:
         self._open[cluster.name, head] = opened
         return opened, key
 
+    async def joint(self, opened: OpenBucket, other: OpenBucket) -> BlobStore:
+        """The store of a bucket, with credentials that also read another one, if there can be such: then its storage copies by itself."""
+        one, two = opened.bucket, other.bucket
+        same_provider = (one.cluster_name, one.provider) == (two.cluster_name, two.provider)
+        if one.id == two.id or not same_provider or one.imported or two.imported:
+            return opened.store
+        async with self._asking[one.id, two.id]:
+            if (one.id, two.id) not in self._joint:
+                self._joint[one.id, two.id] = await self._open_joint(opened, two)
+        return self._joint[one.id, two.id]
+
     def forget(self, bucket: Bucket) -> None:
         """The bucket was deleted, or is no longer where it was: ask again next time."""
         self._open = {name: opened for name, opened in self._open.items() if opened.bucket.id != bucket.id}
         self._known = {asked: opened for asked, opened in self._known.items() if opened.bucket.id != bucket.id}
+        self._joint = {ids: store for ids, store in self._joint.items() if bucket.id not in ids}
 
     async def _open_once(self, cluster: Cluster, bucket: Bucket) -> OpenBucket:
         """Open it, or take the one that is open already under another name, so that credentials are asked for once."""
@@ -82,6 +97,20 @@ class Opener:
 
             self._open[by_id] = OpenBucket(bucket, await open_store(bucket, Credentials(fetch), self._http))
         return self._open[by_id]
+
+    async def _open_joint(self, opened: OpenBucket, other: Bucket) -> BlobStore:
+        bucket = opened.bucket
+        cluster = await self._api.cluster(bucket.cluster_name)
+
+        async def fetch() -> Mapping[str, str]:
+            return (await self._api.make_tmp_credentials(cluster, bucket.id, Scope(), [other.id])).credentials
+
+        credentials = Credentials(fetch)
+        try:
+            await credentials.get()
+        except (IllegalArgumentError, AuthError, ResourceNotFound):
+            return opened.store  # what is wrong, if anything is, each bucket's own credentials will tell
+        return await open_store(bucket, credentials, self._http)
 
 
 def _owner(bucket: Bucket) -> str:

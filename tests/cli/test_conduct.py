@@ -98,7 +98,7 @@ def test_without_a_command_help_goes_to_stderr(neuro: Program, arguments: tuple[
         (("--loud",), "no such option", "neuro --help"),
         (("blob", "cp", "only-one"), "missing argument", "neuro blob cp --help"),
         (("blob", "cp", "a", "b"), "both are local", "blob:BUCKET/KEY"),
-        (("blob", "cp", "blob:a/k", "blob:b/k"), "not there yet", "cp to a local file first"),
+        (("blob", "mv", "file", "blob:b/k"), "mv moves blobs, and file is local", "neuro blob cp"),
         (("blob", "cp", "s3://a/k", "."), "'s3:' addresses are not known here", "blob:BUCKET/KEY"),
         (("blob", "cp", "storage:a/k", "."), "'storage:' addresses are not known here", "blob:BUCKET/KEY"),
         (("blob", "cp", "--continue", "a", "blob:b/"), "--continue is for downloads", "--help"),

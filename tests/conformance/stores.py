@@ -3,13 +3,14 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import ClassVar
 
 import pytest
 
 from neuro_sdk import BlobChanged, BlobNotFound, IllegalArgumentError, ResourceNotFound
-from neuro_sdk._stores.base import BlobStore, Page
+from neuro_sdk._stores.base import BlobInfo, BlobStore, Page
 from neuro_sdk._stores.multipart import SINGLE_PUT_BYTES
 
 MIB = 2**20
@@ -91,6 +92,12 @@ class StoreSuite:
     """More than fit one request, and three pages."""
     keeps_marker_bodies = True
     """Whether a key that ends in `/` can have content."""
+
+    copies = True
+    """Whether the storage copies within one bucket by itself."""
+
+    def copy_in_parts(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Have the store copy in parts, where it does, from 8 MiB on: no test has the time for what it takes in earnest."""
 
     async def open_uploads(self, store: BlobStore) -> int:
         """How many uploads in parts are open at the provider."""
@@ -401,3 +408,129 @@ class StoreSuite:
         bodies = [bytes([number]) * 50_000 for number in range(16)]
         await asyncio.gather(*(store.put("key", body) for body in bodies))
         assert await read(store, "key") in bodies
+
+    async def copy(self, store: BlobStore, info: BlobInfo, key: str) -> bool:
+        """Copy within one bucket; returns whether that was done, which a storage that cannot has to say each time."""
+        copied = await store.copy(store, info, key)
+        assert copied is self.copies
+        return copied
+
+    @pytest.mark.parametrize("size", [0, 1, 70_000, 5 * MIB + 1])
+    async def test_a_copy_holds_the_same(self, store: BlobStore, size: int) -> None:
+        body = os.urandom(size)
+        await store.put("from", body)
+        if await self.copy(store, await store.head("from"), "to/it"):
+            assert await read(store, "from") == await read(store, "to/it") == body
+            assert (await keys(store))[0] == ["from", "to/it"]
+
+    async def test_a_copy_replaces(self, store: BlobStore) -> None:
+        await store.put("from", b"new")
+        await store.put("to", b"the old one")
+        if await self.copy(store, await store.head("from"), "to"):
+            assert await read(store, "to") == b"new"
+
+    async def test_a_copy_onto_itself_changes_nothing(self, store: BlobStore) -> None:
+        await store.put("key", b"body")
+        info = await store.head("key")
+        if await self.copy(store, info, "key"):
+            assert await store.head("key") == info
+            assert await read(store, "key") == b"body"
+
+    async def test_copies_of_odd_keys_are_exact(self, store: BlobStore) -> None:
+        left_out = {*self.refused_keys, *self.unseen_keys}
+        kept = [key for key in ODD_KEYS if len(key.encode()) < 1000 and key not in left_out]
+        for key in kept:
+            await store.put(key, key.encode())
+            if await self.copy(store, await store.head(key), f"to/{key}"):
+                assert await read(store, f"to/{key}") == key.encode()
+        if self.copies:
+            assert (await keys(store, "to/"))[0] == sorted(f"to/{key}" for key in kept)
+        assert sorted(key for key in (await keys(store))[0] if not key.startswith("to/")) == sorted(kept)
+
+    @pytest.mark.parametrize("key", PATH_LIKE_TRAPS)
+    async def test_a_copy_to_a_key_like_a_path_is_exact_or_refused(self, store: BlobStore, key: str) -> None:
+        await store.put("from", b"x")
+        info = await store.head("from")
+        if self.rewrites_path_like_keys or key in self.refused_keys:
+            with pytest.raises(IllegalArgumentError):
+                await store.copy(store, info, key)
+            with pytest.raises(IllegalArgumentError):
+                await store.copy(store, info._replace(key=key), "to")
+            assert await keys(store) == (["from"], [])
+        elif await self.copy(store, info, key):
+            assert await read(store, key) == b"x"
+            assert (await keys(store))[0] == sorted(["from", key])
+
+    @pytest.mark.parametrize("key", NEVER)
+    async def test_a_copy_to_a_key_that_no_provider_takes_is_refused(self, store: BlobStore, key: str) -> None:
+        await store.put("from", b"x")
+        with pytest.raises(IllegalArgumentError):
+            await store.copy(store, await store.head("from"), key)
+
+    async def test_a_marker_is_copied_or_left_to_the_caller(self, store: BlobStore) -> None:
+        await store.put("dir/", b"")
+        if await store.copy(store, await store.head("dir/"), "other/"):
+            assert (await store.head("other/")).size == 0
+        else:
+            assert (await keys(store))[0] == ["dir/"]
+
+    async def test_a_copy_never_replaces_a_blob_by_a_marker(self, store: BlobStore) -> None:
+        await store.put("from", b"")
+        await store.put("dir", b"precious")
+        await store.copy(store, await store.head("from"), "dir/")
+        assert await read(store, "dir") == b"precious"
+
+    @pytest.mark.parametrize("size", [5, 12 * MIB])
+    async def test_a_copy_of_what_is_gone_leaves_the_old_blob(
+        self, store: BlobStore, monkeypatch: pytest.MonkeyPatch, size: int
+    ) -> None:
+        self.copy_in_parts(monkeypatch)
+        await store.put("from", bytes(size))
+        info = await store.head("from")
+        await store.delete("from")
+        await store.put("to", b"old")
+        if self.copies:
+            with pytest.raises(BlobNotFound, match="from"):
+                await store.copy(store, info, "to")
+        assert await read(store, "to") == b"old"
+        assert await self.open_uploads(store) == 0
+
+    @pytest.mark.parametrize("size", [5, 12 * MIB])
+    @pytest.mark.parametrize("to", ["to", "from"])
+    async def test_a_copy_of_what_changed_leaves_the_old_blob(
+        self, store: BlobStore, monkeypatch: pytest.MonkeyPatch, size: int, to: str
+    ) -> None:
+        self.copy_in_parts(monkeypatch)
+        await store.put("from", bytes(size))
+        info = await store.head("from")
+        await store.put("to", b"old")
+        await store.put("from", b"now another")
+        if self.copies:
+            with pytest.raises(BlobChanged, match="from"):
+                await store.copy(store, info, to)
+        assert await read(store, "to") == b"old"
+        assert await read(store, "from") == b"now another"
+        assert await self.open_uploads(store) == 0
+
+    async def test_a_large_blob_is_copied_in_order(self, store: BlobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.copy_in_parts(monkeypatch)
+        body = os.urandom(17 * MIB + 5)
+        await store.put("a b/+%ü", body)
+        if await self.copy(store, await store.head("a b/+%ü"), "to?&=#"):
+            assert await read(store, "to?&=#") == body
+        assert await self.open_uploads(store) == 0
+
+    async def test_a_cancelled_copy_of_a_large_blob_leaves_the_old_one(
+        self, store: BlobStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.copy_in_parts(monkeypatch)
+        body = os.urandom(17 * MIB)
+        await store.put("from", body)
+        await store.put("to", b"old")
+        task = asyncio.create_task(store.copy(store, await store.head("from"), "to"))
+        await asyncio.sleep(0.03)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        assert await read(store, "to") in (b"old", body)
+        assert await self.open_uploads(store) == 0

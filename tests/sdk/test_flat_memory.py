@@ -8,6 +8,7 @@ import gc
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -16,12 +17,14 @@ import pytest
 
 from neuro_sdk import AbstractDeleteProgress, Bucket, StorageProgressDelete
 from neuro_sdk._blobs import glob_blobs, list_blobs, measure, remove
+from neuro_sdk._concurrency import Budget
 from neuro_sdk._http import HttpClient
 from neuro_sdk._stores.credentials import Credentials
 from neuro_sdk._stores.s3 import S3Store
+from neuro_sdk._transfer.copy import End, copy_dir
 from neuro_sdk._transfer.download import download_dir
 from neuro_sdk._transfer.journal import Journal
-from neuro_sdk._transfer.upload import upload_dir
+from neuro_sdk._transfer.upload import BYTES_AT_ONCE, upload_dir
 from tests.sdk.http_servers import ok, read_request, serving
 
 FOLDER_KEYS = 10
@@ -160,6 +163,22 @@ async def plan_a_download(store: S3Store, count: int, place: Path) -> None:
     assert sum(1 for _ in place.iterdir()) == count // FOLDER_KEYS
 
 
+async def plan_a_copy(store: S3Store, count: int, place: Path) -> None:
+    """All that a copy does but the copying."""
+    asked = 0
+
+    async def wanted(path: str) -> bool:
+        nonlocal asked
+        asked += not path.endswith("/")
+        return path.endswith("/")
+
+    end = End(BUCKET, store, "top")
+    there = End(replace(BUCKET, id="other"), store, "top")
+    budget = Budget(BYTES_AT_ONCE)
+    await copy_dir(end, there, budget=budget, update=False, move=False, wanted=wanted, progress=None)
+    assert asked == count
+
+
 async def update_an_upload(store: S3Store, count: int, place: Path) -> None:
     """A small directory, to where a great many blobs are."""
     (place / "000007").mkdir(parents=True)
@@ -187,6 +206,7 @@ async def update_an_upload(store: S3Store, count: int, place: Path) -> None:
         (usage, 50_000),
         (remove_all, 50_000),
         (plan_a_download, 50_000),
+        (plan_a_copy, 50_000),
         (update_an_upload, 50_000),
     ],
 )

@@ -48,7 +48,7 @@ METHODS: Mapping[str, Mapping[str, object]] = {
     "persistent_credentials_rm": {"credential_id_or_name": REQUIRED, "cluster_name": None},
 }  # fmt: skip
 # What we have beyond the reference.
-MORE = {"share", "unshare", "shares", "revoke_signed_urls"}
+MORE = {"share", "unshare", "shares", "revoke_signed_urls", "copy_blob", "copy_dir", "move_blob", "move_dir"}
 STREAMING = {"list", "fetch_blob", "list_blobs", "glob_blobs", "get_disk_usage", "persistent_credentials_list"}
 
 # What each class of the reference tells, in the order in which the released 23.2 takes it; then what is not a field.

@@ -23,7 +23,7 @@ from neuro_buckets.providers import external
 from neuro_buckets.providers.base import Access, Grant
 from neuro_buckets.providers.external import EndpointGuard, ExternalBucket
 from neuro_buckets.providers.seaweedfs import SeaweedProvider
-from tests.service.support import BUCKETS, FaultyProvider, Service, error_of
+from tests.service.support import BUCKETS, FaultyProvider, Service, create, error_of
 
 IMPORT = f"{BUCKETS}/import/external"
 
@@ -125,6 +125,18 @@ async def test_credentials_that_only_read_are_known_as_such(
     signing = f"{BUCKETS}/mine/sign_blob_url"
     assert (await alice.post(signing, json={"key": "kept"})).status_code == 200
     assert error_of(await alice.post(signing, json={"key": "kept", "method": "PUT"})) == (403, "forbidden")
+
+
+async def test_no_one_set_of_credentials_opens_an_import_and_a_bucket_of_ours(
+    alice: httpx.AsyncClient, theirs: tuple[str, dict[str, str], S3Client]
+) -> None:
+    name, credentials, _ = theirs
+    await alice.post(IMPORT, json=body(name, credentials))
+    await create(alice, "ours")
+    for bucket, other in (("ours", "mine"), ("mine", "ours")):
+        answer = await alice.post(f"{BUCKETS}/{bucket}/make_tmp_credentials", json={"also_read": [other]})
+        assert error_of(answer) == (400, "invalid_request")
+        assert credentials["secret_access_key"] not in answer.text
 
 
 async def test_two_users_may_import_one_bucket(

@@ -6,6 +6,7 @@ so that no secret is given out unseen. A request that was cut off by a crash is 
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -18,7 +19,7 @@ from neuro_buckets.routes.context import Admin, InContext
 from neuro_buckets.routes.errors import refusal
 from neuro_buckets.routes.middleware import HttpMiddleware, caller_of, client_address, context_of
 from neuro_buckets.schemas import AuditEntryOut, AuditQuery
-from neuro_buckets.services.audit import noting
+from neuro_buckets.services.audit import Noted, noting
 
 AUDIT_PATH = "/api/v1/admin/audit"
 
@@ -73,7 +74,7 @@ class AuditMiddleware(HttpMiddleware):
                 raise
 
 
-async def _write(scope: Scope, status: int, body: Sequence[bytes], noted: Sequence[str]) -> None:
+async def _write(scope: Scope, status: int, body: Sequence[bytes], noted: Noted) -> None:
     caller, route = caller_of(scope), scope.get("route")
     if caller is None or route is None or (scope["method"] in _SAFE and route.name not in _GIVE_SECRETS):
         return
@@ -84,11 +85,13 @@ async def _write(scope: Scope, status: int, body: Sequence[bytes], noted: Sequen
         token_id=caller.token_id,
         action=route.name,
         asked_for=asked_for.encode("utf-8", "backslashreplace").decode(),
-        resource_id=noted[-1] if noted else "",
+        resource_id=noted.resource_id,
         address=client_address(scope),
         status=status,
         request_id=scope["state"]["request_id"],
     )
+    for resource_id in noted.also:
+        await context_of(scope).audit.write(replace(entry, resource_id=resource_id))
     await context_of(scope).audit.write(entry)
 
 

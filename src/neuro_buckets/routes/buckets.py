@@ -20,6 +20,7 @@ from neuro_buckets.schemas import (
     ShareOut,
     SignedUrlOut,
     SignUrl,
+    TmpCredentialsIn,
     UserName,
     provider_as_known_to,
 )
@@ -132,12 +133,18 @@ async def unshare_bucket(context: InContext, user: User, id_or_name: str, with_u
 
 @router.post("/{id_or_name}/make_tmp_credentials")
 async def make_tmp_credentials(
-    context: InContext, user: User, id_or_name: str, query: InQuery, user_agent: UserAgent = ""
+    context: InContext,
+    user: User,
+    id_or_name: str,
+    query: InQuery,
+    body: TmpCredentialsIn | None = None,
+    user_agent: UserAgent = "",
 ) -> CredentialsOut:
-    """Temporary credentials for exactly this bucket."""
+    """Temporary credentials for exactly this bucket, and to read those that are named, and no others."""
     access = await context.buckets.get(user, id_or_name, scope_of(query))
     bucket = access.bucket
-    issued = await context.credentials.issue(bucket, read_only=access.role < Role.WRITER)
+    also_read = await context.buckets.readable(user, body.also_read) if body else []
+    issued = await context.credentials.issue(bucket, read_only=access.role < Role.WRITER, also_read=also_read)
     return CredentialsOut(
         bucket_id=bucket.id,
         provider=provider_as_known_to(user_agent, bucket.provider),

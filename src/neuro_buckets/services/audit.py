@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 
 import structlog
 
@@ -12,20 +12,37 @@ from neuro_buckets.repository.audit import AuditEntry
 
 log = structlog.get_logger(__name__)
 
-_concerned: ContextVar[list[str]] = ContextVar("concerned")
+
+@dataclass(slots=True)
+class Noted:
+    """What a request is about."""
+
+    resource_id: str = ""
+    also: list[str] = field(default_factory=list)
+    """What else it has opened; each gets an entry of its own."""
+
+
+_concerned: ContextVar[Noted] = ContextVar("concerned")
 
 
 def concerns(resource_id: str) -> None:
     """Say which bucket or credentials the request under way is about; the last one that is named counts."""
     noted = _concerned.get(None)
     if noted is not None:
-        noted.append(resource_id)
+        noted.resource_id = resource_id
+
+
+def opens_too(resource_id: str) -> None:
+    """Say that what the request under way gives out opens this bucket too."""
+    noted = _concerned.get(None)
+    if noted is not None:
+        noted.also.append(resource_id)
 
 
 @contextmanager
-def noting() -> Iterator[list[str]]:
-    """A request: yields what `concerns` will be told while it runs."""
-    noted: list[str] = []
+def noting() -> Iterator[Noted]:
+    """A request: yields what `concerns` and `opens_too` will be told while it runs."""
+    noted = Noted()
     token = _concerned.set(noted)
     try:
         yield noted

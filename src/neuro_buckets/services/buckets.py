@@ -4,7 +4,7 @@ Creating *reserves* a row, *provisions* at the provider, then *confirms*; deleti
 either goes on even if the caller leaves; what a crash interrupts, `reconcile` settles.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
@@ -98,17 +98,18 @@ class Buckets:
         Raises:
             NotFound: there is none that the caller may see.
         """
-        if is_bucket_id(id_or_name):
-            found = await self._rows.by_id(caller.user, id_or_name)
-        else:
-            project = scope.project_name or caller.user
-            found = await self._rows.by_name(caller.user, scope.org_name, project, id_or_name)
-        if found is None:
-            raise NotFound(
-                f"there is no bucket {id_or_name!r}, or it is not yours; list yours with 'neuro blob lsbucket'"
-            )
-        concerns(found[0].id)
-        return _access(caller, found)
+        access = await self._get(caller, id_or_name, scope)
+        concerns(access.bucket.id)
+        return access
+
+    async def readable(self, caller: Caller, ids_or_names: Sequence[str]) -> list[Bucket]:
+        """Buckets of these ids, or names in the caller's own project, for a request that is about another one.
+
+        Raises:
+            NotFound: one of them is not there for the caller.
+        """
+        found = [await self._get(caller, one, Scope()) for one in dict.fromkeys(ids_or_names)]
+        return [access.require(Role.READER, "read") for access in found]
 
     async def find(self, caller: Caller, path: str) -> Access:
         """The bucket in `[org/]project/bucket[/key]`; the bucket by id or name, the key anything at all.
@@ -263,6 +264,18 @@ class Buckets:
             await self._reconciler.finish_deletion(marked)
         except ServiceError as error:  # the bucket is gone; what is left open nothing, and is tidied up later
             log.warning("bucket left unsettled", bucket=bucket.id, state=marked.state, reason=str(error))
+
+    async def _get(self, caller: Caller, id_or_name: str, scope: Scope) -> Access:
+        if is_bucket_id(id_or_name):
+            found = await self._rows.by_id(caller.user, id_or_name)
+        else:
+            project = scope.project_name or caller.user
+            found = await self._rows.by_name(caller.user, scope.org_name, project, id_or_name)
+        if found is None:
+            raise NotFound(
+                f"there is no bucket {id_or_name!r}, or it is not yours; list yours with 'neuro blob lsbucket'"
+            )
+        return _access(caller, found)
 
     async def _in_project(self, user: str, scope: Scope, id_or_name: str) -> tuple[Bucket, Role] | None:
         """The bucket, if it lies in exactly this org and project and the user may see it."""

@@ -1,13 +1,14 @@
 """Handing out access to one bucket: temporary credentials, made for exactly that bucket."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from neuro_buckets.errors import Forbidden
+from neuro_buckets.errors import Forbidden, InvalidRequest
 from neuro_buckets.models import Bucket
 from neuro_buckets.providers.base import Access, BucketProvider, Grant
 from neuro_buckets.providers.external import ExternalBucket
+from neuro_buckets.services.audit import opens_too
 from neuro_buckets.vault import Vault
 
 
@@ -34,13 +35,23 @@ class Credentials:
         self._vault = vault
         self._lifetime_seconds = lifetime_seconds
 
-    async def issue(self, bucket: Bucket, *, read_only: bool) -> BucketCredentials:
+    async def issue(self, bucket: Bucket, *, read_only: bool, also_read: Sequence[Bucket] = ()) -> BucketCredentials:
         """Temporary credentials for the blobs of this bucket; of an import, what it was imported with.
 
+        With `also_read` they read these buckets too, so that the storage can copy from them by itself.
+
         Raises:
+            InvalidRequest: not all of these buckets can be opened by one set of credentials.
             Forbidden: it was imported with credentials that are not for those who only read.
             ProviderUnavailable: the provider does not answer.
         """
+        others = [other for other in also_read if other.id != bucket.id]
+        for other in others:
+            if other.imported or bucket.imported or other.provider != bucket.provider:
+                raise InvalidRequest(
+                    f"also_read: no one set of credentials opens bucket {other.name or other.id!r} and bucket"
+                    f" {bucket.name or bucket.id!r}: one was imported, or they are at two providers"
+                )
         if bucket.imported:
             if read_only:
                 raise Forbidden(
@@ -48,8 +59,10 @@ class Credentials:
                     " so its readers are not given them; ask for a signed URL, or to be made its writer"
                 )
             return BucketCredentials(bucket, bucket.read_only, self.external(bucket).values)
-        grants = grants_for([bucket], read_only=read_only)
+        grants = grants_for([bucket], read_only=read_only) + grants_for(others, read_only=True)
         issued = await self._provider.issue_credentials(grants, self._lifetime_seconds)
+        for other in others:
+            opens_too(other.id)
         return BucketCredentials(bucket, read_only, {**issued.values, "bucket_name": bucket.provider_name})
 
     def external(self, bucket: Bucket) -> ExternalBucket:

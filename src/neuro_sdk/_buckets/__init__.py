@@ -7,13 +7,14 @@ from types import FunctionType
 
 from ._access import AccessCalls
 from ._blobs import BlobCalls
+from ._copies import CopyCalls
 from ._files import FileCalls
 from ._manage import ManageCalls
 
 __all__ = ["Buckets"]
 
 
-class Buckets(ManageCalls, AccessCalls, BlobCalls, FileCalls):
+class Buckets(ManageCalls, AccessCalls, BlobCalls, FileCalls, CopyCalls):
     """Blob storage buckets, available as `Client.buckets`.
 
     A `bucket_id_or_name` is looked up in `cluster_name` (default: the current cluster) by id, or by name among the buckets of

@@ -139,6 +139,19 @@ class BlobStore(Protocol):
         `size`, where it is known of a stream, lets parts be chosen to fit.
         """
 
+    async def copy(self, source: "BlobStore", info: BlobInfo, key: str) -> bool:
+        """Have the storage copy exactly this blob of `source` (which may be this store) to `key` here, no byte passing through us.
+
+        All or nothing, and what is there then has been checked, as far as the storage tells. Onto itself it changes nothing.
+
+        Returns:
+            False: the storage cannot do that between these two, and the caller moves the bytes.
+
+        Raises:
+            BlobChanged: `info.etag` is no longer what is there.
+            BlobNotFound: it is gone.
+        """
+
     async def delete(self, key: str) -> None:
         """Delete the blob. One that is not there is success, on every provider."""
 

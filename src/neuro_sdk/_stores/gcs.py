@@ -84,7 +84,8 @@ class GcsStore:
 
     async def copy(self, source: BlobStore, info: BlobInfo, key: str) -> bool:
         """See `BlobStore.copy`."""
-        _check(key)
+        for named in (info.key, key):
+            _check(named)
         return isinstance(source, GcsStore) and await gcs_copy.copy(self.wire, source.wire, info, key)
 
     async def delete(self, key: str) -> None:

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from neuro_sdk._errors import BlobChanged, BlobNotFound, IllegalArgumentError, ResourceNotFound
 
-from .base import BlobInfo, BlobReader, Buffer, Page, Part, Upload
+from .base import BlobInfo, BlobReader, BlobStore, Buffer, Page, Part, Upload
 from .keys import MAX_KEY_BYTES, check_key
 from .unhurried import NoBurst, NoHaul
 
@@ -50,18 +50,31 @@ class MemoryStore:
         """See `BlobStore.haul`."""
         return NoHaul()
 
+    def find(self, key: str, etag: str | None = None) -> tuple[BlobInfo, bytes]:
+        """What is there, itself; with `etag`, only if it is that.
+
+        Raises:
+            BlobNotFound, BlobChanged: it is not there, or not that.
+        """
+        check_key(key, MAX_KEY_BYTES)
+        try:
+            found = self._bucket.blobs[key]
+        except KeyError:
+            raise BlobNotFound(f"no blob {key!r} in bucket {self._name!r}") from None
+        if etag is not None and etag != found[0].etag:
+            raise BlobChanged(f"{key!r} in bucket {self._name!r} is no longer the blob that was asked for")
+        return found
+
     async def head(self, key: str) -> BlobInfo:
         """See `BlobStore.head`."""
-        return self._find(key)[0]
+        return self.find(key)[0]
 
     @asynccontextmanager
     async def get(
         self, key: str, *, start: int = 0, stop: int | None = None, etag: str | None = None
     ) -> AsyncIterator[BlobReader]:
         """See `BlobStore.get`."""
-        info, body = self._find(key)
-        if etag is not None and etag != info.etag:
-            raise BlobChanged(f"{key!r} in bucket {self._name!r} is no longer the blob that was asked for")
+        info, body = self.find(key, etag)
         yield _Reader(info, body[start:stop])
 
     async def put(self, key: str, body: Buffer | AsyncIterator[bytes], *, size: int | None = None) -> None:  # noqa: ARG002
@@ -70,6 +83,16 @@ class MemoryStore:
         if not isinstance(body, bytes | bytearray | memoryview):
             body = b"".join([chunk async for chunk in body])
         self._keep(key, bytes(body))
+
+    async def copy(self, source: BlobStore, info: BlobInfo, key: str) -> bool:
+        """See `BlobStore.copy`."""
+        check_key(key, MAX_KEY_BYTES)
+        if not isinstance(source, MemoryStore):
+            return False
+        found = source.find(info.key, info.etag)
+        if self._bucket.blobs.get(key) is not found:
+            self._keep(key, found[1])
+        return True
 
     async def delete(self, key: str) -> None:
         """See `BlobStore.delete`."""
@@ -132,13 +155,6 @@ class MemoryStore:
     async def abort(self, key: str, upload_id: str) -> None:  # noqa: ARG002
         """See `BlobStore.abort`."""
         self._bucket.uploads.pop(upload_id, None)
-
-    def _find(self, key: str) -> tuple[BlobInfo, bytes]:
-        check_key(key, MAX_KEY_BYTES)
-        try:
-            return self._bucket.blobs[key]
-        except KeyError:
-            raise BlobNotFound(f"no blob {key!r} in bucket {self._name!r}") from None
 
     def _keep(self, key: str, body: bytes) -> None:
         info = BlobInfo(key, len(body), datetime.now(UTC), None, f'"{next(self._numbers)}"')

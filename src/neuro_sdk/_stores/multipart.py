@@ -88,9 +88,9 @@ async def put_in_parts(store: BlobStore, key: str, parts: AsyncIterator[Buffer])
         raise
 
 
-async def begin(store: BlobStore, key: str) -> str:
-    """Begin an upload; if that is cancelled, nothing of it stays."""
-    beginning = asyncio.create_task(store.begin(key))
+async def begin(store: BlobStore, key: str, request: Coroutine[None, None, str] | None = None) -> str:
+    """Begin an upload, by `request` where `store.begin` does not do; if that is cancelled, nothing of it stays."""
+    beginning = asyncio.create_task(request or store.begin(key))
     try:
         return await asyncio.shield(beginning)
     except asyncio.CancelledError as cancelled:

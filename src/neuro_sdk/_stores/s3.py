@@ -14,9 +14,9 @@ from neuro_sdk._errors import BadGateway, BlobNotFound, Conflict, IllegalArgumen
 from neuro_sdk._http import HttpClient
 from neuro_sdk._models import Bucket
 
-from . import s3_xml
+from . import s3_copy, s3_xml
 from .at_hand import AtHand, Manner
-from .base import BlobInfo, BlobReader, Buffer, Page, Part, Upload
+from .base import BlobInfo, BlobReader, BlobStore, Buffer, Page, Part, Upload
 from .burst import StoreBurst
 from .checksums import S3_CRC32, Pairs
 from .credentials import Credentials
@@ -92,6 +92,19 @@ class S3Store:
             begun = [first, second]
             del first, second  # or they would be held until all are stored
             await put_in_parts(self, key, chain(begun, parts))
+
+    async def copy(self, source: BlobStore, info: BlobInfo, key: str) -> bool:
+        """See `BlobStore.copy`. Content type and metadata, which other tools may have set, are kept too."""
+        self._check(key)
+        origin = source.as_source(info) if isinstance(source, S3Store) else None
+        if origin is None or self._keeps_empty(key):  # `put` minds what a marker would replace
+            return False
+        return await s3_copy.copy(self, self._wire, origin, key)
+
+    def as_source(self, info: BlobInfo) -> s3_copy.Source | None:
+        """What the storage copies this blob from; None if it is a marker that the storage has as a directory, and not as a blob."""
+        self._check(info.key)
+        return None if self._keeps_empty(info.key) else s3_copy.Source(self._wire, info)
 
     async def delete(self, key: str) -> None:
         """See `BlobStore.delete`."""

@@ -68,6 +68,16 @@ class Endpoint:
             url, base = f"https://{bucket}.s3.{region}.amazonaws.com", ""
         return cls(values, Origin.parse(url), base, Signer(access_key, secret_key, values.get("session_token"), region))
 
+    @property
+    def bucket(self) -> str:
+        """Its name at the storage."""
+        return self.values["bucket_name"]
+
+    @property
+    def storage(self) -> str:
+        """The same for two buckets between which a storage can copy; "" is AWS, with all its regions."""
+        return (self.values.get("endpoint_url") or "").rstrip("/")
+
     def sign(
         self,
         method: str,

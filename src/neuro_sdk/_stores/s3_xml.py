@@ -108,6 +108,15 @@ def parse_upload_id(body: bytes) -> str:
     return upload_id
 
 
+@_reading("the outcome of a copy")
+def parse_copied(body: bytes, name: str) -> str:
+    """The etag in the answer to CopyObject (`CopyObjectResult`) or UploadPartCopy (`CopyPartResult`)."""
+    etag = _etag(_child(_root(body, name), "ETag"))
+    if etag is None:
+        raise BadGateway("the storage copied without naming the etag")
+    return etag
+
+
 @_reading("the outcome of a deletion")
 def parse_delete_errors(body: bytes) -> list[tuple[str, Refusal]]:
     """The keys that DeleteObjects could not delete, and why."""
@@ -201,7 +210,8 @@ def _parse_page_as_xml(body: bytes) -> tuple[Page, str | None]:
 
 
 def _root(body: bytes, name: str) -> ET.Element:
-    root = ET.fromstring(body)  # noqa: S314 - expat expands no external entities, and bounds internal ones
+    # Blanks come first where the storage had to keep a connection alive.
+    root = ET.fromstring(body.lstrip())  # noqa: S314 - expat expands no external entities, and bounds internal ones
     if _local(root) != name:
         raise BadGateway(f"the storage answered {_local(root)} where {name} belongs: is this an S3 endpoint?")
     return root

@@ -54,7 +54,7 @@ async def download_file(
         IsADirectoryError: it is a directory on either side.
         BlobChanged: it was replaced again and again while it was read.
     """
-    info = await _find(bucket, store, key)
+    info = await find_blob(bucket, store, key)
     dst = dst.resolve()  # the file that a link names is what is to be written, and stays where it is
     if dst.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(dst))
@@ -246,7 +246,13 @@ class _DirDownload:
         row.events.done()
 
 
-async def _find(bucket: Bucket, store: BlobStore, key: str) -> BlobInfo:
+async def find_blob(bucket: Bucket, store: BlobStore, key: str) -> BlobInfo:
+    """What is there under `key`, for whoever takes it for a file.
+
+    Raises:
+        FileNotFoundError: nothing.
+        IsADirectoryError: a directory.
+    """
     try:
         if key and not key.endswith("/"):
             return await store.head(key)

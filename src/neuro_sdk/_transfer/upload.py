@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 from collections.abc import Set as AbstractSet
 from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from yarl import URL
@@ -66,7 +67,7 @@ async def upload_file(
         raise IllegalArgumentError(f"{src} is no regular file: send what it gives with put_blob, or `neuro blob cp -`")
     if not target or await holds_any(store, f"{target}/"):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(bucket.uri_of(key)))
-    if update and await _is_stored(store, target, status.st_mtime):
+    if update and await is_stored(store, target, status.st_mtime):
         return
     async with Uploads(bucket.id, store, journal) as uploads:
         await _put_file(src, uploads, target, FileEvents(progress, file_uri(src), bucket.uri_of(target)))
@@ -249,8 +250,9 @@ def _held_bytes(size: int) -> int:
     return size if size <= SINGLE_PUT_BYTES else part_bytes_for(size) * PARTS_AT_ONCE
 
 
-async def _is_stored(store: BlobStore, key: str, mtime: float) -> bool:
+async def is_stored(store: BlobStore, key: str, changed: float | datetime | None) -> bool:
+    """Whether there is a blob under `key` that is certainly newer than what was changed then."""
     try:
-        return is_newer((await store.head(key)).modified_at, mtime)
+        return is_newer((await store.head(key)).modified_at, changed)
     except BlobNotFound:
         return False

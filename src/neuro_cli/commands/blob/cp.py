@@ -56,36 +56,39 @@ def cp(
     progress: bool | None,
     quiet: bool,
 ) -> None:
-    """Copy files to blobs, or blobs to files.
+    """Copy files to blobs, blobs to files, or blobs to blobs.
 
     \b
     neuro blob cp report.pdf blob:b/             to blob:b/report.pdf
     neuro blob cp -r photos blob:b/              to blob:b/photos/…
     neuro blob cp -r photos/ blob:b/2026/        what is in photos, to blob:b/2026/…
     neuro blob cp 'blob:b/logs/*.txt' ./here/
+    neuro blob cp -r blob:b/logs blob:old/       to blob:old/logs/…, by the storage itself where it holds both
     tar c . | neuro blob cp - blob:b/all.tar     and back: neuro blob cp blob:b/all.tar - | tar x
 
     Into DEST if that is a directory or ends in '/', else to the name DEST. Patterns are those of .gitignore.
     """
-    sources, dest = _operands(paths, into, as_named=as_named)
+    sources, dest = operands(paths, into, as_named=as_named)
     _check(sources, dest, recursive=recursive, update=update, continue_=continue_)
     choice = Choice(typed_rules(), frozenset(ignore_files.split()))
     if choice.rules and not recursive:
         raise click.UsageError("--exclude and --include choose what of a directory is copied: they need -r")
-    uploads = dest.is_blob
+    done, noun = ("uploaded" if dest.is_blob else "downloaded"), "file"
+    if dest.is_blob and any(source.is_blob for source in sources):
+        done, noun = "copied", "blob"
 
     async def act(client: neuro_sdk.Client) -> None:
         from neuro_cli._copy import Copy
 
         display = _progress.display(quiet=quiet, progress=progress)
-        with _progress.TransferProgress("uploaded" if uploads else "downloaded", "file", display) as shown:
+        with _progress.TransferProgress(done, noun, display) as shown:
             copy = Copy(client, dest, shown, choice, recursive, update, continue_, globbing, as_named)
             await copy.run(sources)
 
     with_client(act)
 
 
-def _operands(paths: Sequence[str], into: str | None, *, as_named: bool) -> tuple[list[Address], Address]:
+def operands(paths: Sequence[str], into: str | None, *, as_named: bool) -> tuple[list[Address], Address]:
     """The sources and the destination, which is the last one unless -t says it."""
     if into is not None and as_named:
         raise click.UsageError("Cannot combine --target-directory (-t) with --no-target-directory (-T)")
@@ -106,11 +109,6 @@ def _operands(paths: Sequence[str], into: str | None, *, as_named: bool) -> tupl
 
 def _check(sources: list[Address], dest: Address, *, recursive: bool, update: bool, continue_: bool) -> None:
     blobs = [source for source in sources if source.is_blob]
-    if dest.is_blob and blobs:
-        raise advise(
-            click.UsageError(f"copying from blob to blob is not there yet: {blobs[0].text} to {dest.text}"),
-            "cp to a local file first, and from there to the other blob",
-        )
     if not dest.is_blob and len(blobs) < len(sources):
         raise advise(
             click.UsageError("one side has to be a blob, and both are local"), "blob:BUCKET/KEY for one of them"
