@@ -24,6 +24,7 @@ from neuro_sdk._stores import azure_copy
 from neuro_sdk._stores.azure import AzureStore
 from neuro_sdk._stores.azure_blocks import block_id
 from neuro_sdk._stores.azure_wire import AzureEndpoint
+from neuro_sdk._stores.azure_xml import parse_page
 from neuro_sdk._stores.base import BlobStore, Buffer, Part
 from neuro_sdk._stores.checksums import CONTENT_MD5
 from neuro_sdk._stores.memory import MemoryStore
@@ -65,9 +66,8 @@ class AzureSuite(StoreSuite):
     async def open_uploads(self, store: BlobStore) -> int:
         assert isinstance(store, AzureStore)
         query = [("restype", "container"), ("comp", "list"), ("include", "uncommittedblobs")]
-        answer = await store._wire.request("GET", query=query)
-        assert answer.body.count(b"<Blob>") <= 1
-        return len(await store.list_uploads("key"))
+        page, _ = parse_page((await store._wire.request("GET", query=query)).body)
+        return sum([len(await store.list_uploads(blob.key)) for blob in page.blobs])
 
 
 class TestAzureStore(AzureSuite):
@@ -253,7 +253,6 @@ class TestCopies:
         if in_blocks:
             monkeypatch.setattr(azure_copy, "WHOLE_BYTES", 1000)
             monkeypatch.setattr(azure_copy, "PART_BYTES", 30_000)
-            monkeypatch.setattr(azure_copy, "part_bytes_for", lambda _: 0)
         assert await target.copy(source, await source.head("key é+%?"), "copy")
         assert await read(target, "copy") == BODY
         headers = (await target._wire.request("HEAD", "copy")).headers
