@@ -7,13 +7,20 @@ import socket
 import subprocess
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import BlobServiceClient, ContainerClient, ContainerSasPermissions, generate_container_sas
+
+from neuro_sdk import Bucket
+from neuro_sdk._http import HttpClient
+from neuro_sdk._stores.azure import AzureStore
+from neuro_sdk._stores.credentials import Credentials
 
 PROGRAM = Path(__file__).parent.parent / ".engines/node_modules/azurite/dist/src/blob/main.js"
 _START_SECONDS = 30
@@ -92,6 +99,36 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@asynccontextmanager
+async def azure_store(
+    container: ContainerClient, *values: Mapping[str, str], asked: list[Mapping[str, str]] | None = None
+) -> AsyncIterator[AzureStore]:
+    """A store of that container, with credentials that are issued one after the other, the last of them for ever."""
+    name, issued = str(container.container_name), list(values)
+
+    async def issue() -> Mapping[str, str]:
+        one = issued.pop(0) if len(issued) > 1 else issued[0]
+        if asked is not None:
+            asked.append(one)
+        return {**one, "bucket_name": name}
+
+    http = HttpClient()
+    bucket = Bucket(name, "tester", "here", None, Bucket.Provider.AZURE, datetime.now(UTC), imported=False)
+    try:
+        yield AzureStore(http, bucket, Credentials(issue))
+    finally:
+        await http.aclose()
+
+
+@pytest.fixture
+def azure_container(azurite: Azurite) -> Iterator[ContainerClient]:
+    """An empty one, gone at the end of the test."""
+    with azurite.container() as container:
+        yield container
+        with suppress(ResourceNotFoundError):  # the test removed it
+            container.delete_container()
 
 
 @pytest.fixture(scope="session")

@@ -461,7 +461,7 @@ class StoreSuite:
             assert await read(store, key) == b"x"
             assert (await keys(store))[0] == sorted(["from", key])
 
-    @pytest.mark.parametrize("key", NEVER)
+    @pytest.mark.parametrize("key", [key for key in NEVER if "é" not in key])  # of characters, Azure takes more bytes
     async def test_a_copy_to_a_key_that_no_provider_takes_is_refused(self, store: BlobStore, key: str) -> None:
         await store.put("from", b"x")
         with pytest.raises(IllegalArgumentError):

@@ -40,7 +40,7 @@ names = st.sampled_from(
 ) | st.text(string.ascii_lowercase + string.digits + "_", min_size=1, max_size=6).map("x-ms-meta-".__add__)  # fmt: skip
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     method=st.sampled_from(["GET", "HEAD", "PUT", "POST", "DELETE"]),
     key=st.just("") | keys,

@@ -23,7 +23,7 @@ from .azure_wire import AzureWire
 from .azure_xml import block_list
 from .base import BlobInfo, BlobStore, Part
 from .checksums import Pairs
-from .multipart import begin, discard, part_bytes_for
+from .multipart import MAX_PARTS, begin, discard
 
 WHOLE_BYTES = 256 * 2**20
 """A blob up to this size is copied in one request, which is all that Azure takes."""
@@ -96,7 +96,7 @@ async def _copy_whole(wire: AzureWire, source: Source, key: str) -> None:
 
 async def _copy_in_blocks(store: BlobStore, wire: AzureWire, source: Source, key: str) -> None:
     kept = await source.kept_headers()
-    part_bytes = max(PART_BYTES, part_bytes_for(source.info.size))
+    part_bytes = max(PART_BYTES, -(-source.info.size // MAX_PARTS))
     parts = [
         (number, start, min(start + part_bytes, source.info.size))
         for number, start in enumerate(range(0, source.info.size, part_bytes), 1)

@@ -1,9 +1,12 @@
-"""The XML of Azure Blob Storage, both ways."""
+"""The XML of Azure Blob Storage, both ways.
+
+A listing page is read with one pattern, by columns; a page that holds anything that the pattern does not see is left to an XML parser.
+"""
 
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from itertools import repeat
 from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 
@@ -13,6 +16,12 @@ from .base import BlobInfo, Page
 from .dates import parse_http_date
 from .refusals import Refusal
 
+_ROW = re.compile(
+    "<Blob><Name>([^<]*)</Name><Properties><Creation-Time>([^<]*)</Creation-Time><Last-Modified>([^<]*)</Last-Modified>"
+    "<Etag>([^<]*)</Etag><Content-Length>([0-9]+)</Content-Length>"
+)
+_PREFIX = re.compile("<BlobPrefix><Name>([^<]*)</Name>")
+_END = re.compile(r"</Blobs><NextMarker(?: ?/>|>([^<]*)</NextMarker>)</EnumerationResults>\s*\Z")
 _CODE = re.compile(rb"<Code>([^<]*)</Code>")
 _MESSAGE = re.compile(rb"<Message>([^<]*)</Message>")
 
@@ -47,34 +56,7 @@ def parse_page(body: bytes) -> tuple[Page, str | None]:
     Raises:
         BadGateway: it is no listing.
     """
-    root = _root(body, "EnumerationResults")
-    rows = root.find("Blobs")
-    if rows is None or root.find("NextMarker") is None:
-        raise BadGateway("the storage answered a listing with something that is none: is this an Azure endpoint?")
-    dates: dict[str, datetime | None] = {}
-
-    def moment(text: str | None) -> datetime | None:
-        if text is None:
-            return None
-        if text not in dates:  # a second has many keys
-            dates[text] = parse_http_date(text)
-        return dates[text]
-
-    blobs: list[BlobInfo] = []
-    prefixes: list[str] = []
-    for row in rows:
-        name = _name(row)
-        if row.tag == "BlobPrefix":
-            prefixes.append(name)
-            continue
-        if row.tag != "Blob":
-            raise BadGateway(f"the storage answered a listing with a {row.tag!r} in it")
-        told = {element.tag: element.text for element in row.find("Properties") or ()}
-        modified_at, created_at = moment(told.get("Last-Modified")), moment(told.get("Creation-Time"))
-        blobs.append(
-            BlobInfo(name, int(told["Content-Length"] or ""), modified_at, created_at, _etag(told.get("Etag")))
-        )
-    return Page(blobs, prefixes), root.findtext("NextMarker") or None
+    return _match_page(body) or _parse_page_as_xml(body)
 
 
 @_reading("a list of blocks")
@@ -94,6 +76,52 @@ def block_list(ids: Sequence[str]) -> bytes:
     return f'<?xml version="1.0" encoding="utf-8"?><BlockList>{rows}</BlockList>'.encode()
 
 
+def _match_page(body: bytes) -> tuple[Page, str | None] | None:
+    """The page, or None if the patterns do not see all of it, or see what XML does not mean as it stands."""
+    text = body.decode()
+    rows, end = _ROW.findall(text), _END.search(text, max(0, len(text) - 4096))
+    prefix_tags = text.count("BlobPrefix>")
+    prefixes: list[str] = _PREFIX.findall(text) if prefix_tags else []
+    if (
+        end is None
+        or not (rows or prefixes)
+        or 2 * len(rows) != text.count("Blob>")
+        or 2 * len(prefixes) != prefix_tags
+    ):
+        return None
+    if "<!" in text or "\r" in text:  # a comment or raw text, and a line end that a parser would change
+        return None
+    columns: Sequence[Sequence[str]] = list(zip(*rows, strict=True)) or [()] * 5
+    keys, created, modified, etags, sizes = columns
+    if "" in keys or "" in prefixes or "&" in "".join([*keys, *prefixes, *created, *modified, *etags, end[1] or ""]):
+        return None
+    moments = {date: parse_http_date(date) for date in {*created, *modified}}  # a second has many keys
+    quoted = ['"' + etag.strip('"') + '"' if etag.strip('"') else None for etag in etags]
+    values = zip(keys, map(int, sizes), map(moments.get, modified), map(moments.get, created), quoted, strict=True)
+    blobs = list(map(tuple.__new__, repeat(BlobInfo), values))  # what `BlobInfo(...)` does, in half the time
+    return Page(blobs, prefixes), end[1] or None
+
+
+def _parse_page_as_xml(body: bytes) -> tuple[Page, str | None]:
+    root = _root(body, "EnumerationResults")
+    rows = root.find("Blobs")
+    if rows is None or root.find("NextMarker") is None:
+        raise BadGateway("the storage answered a listing with something that is none: is this an Azure endpoint?")
+    blobs: list[BlobInfo] = []
+    prefixes: list[str] = []
+    for row in rows:
+        name = _name(row)
+        if row.tag == "BlobPrefix":
+            prefixes.append(name)
+            continue
+        if row.tag != "Blob":
+            raise BadGateway(f"the storage answered a listing with a {row.tag!r} in it")
+        told = {element.tag: element.text or "" for element in row.find("Properties") or ()}
+        moments = (parse_http_date(told.get("Last-Modified")), parse_http_date(told.get("Creation-Time")))
+        blobs.append(BlobInfo(name, int(told["Content-Length"]), *moments, _etag(told.get("Etag", ""))))
+    return Page(blobs, prefixes), root.findtext("NextMarker") or None
+
+
 def _root(body: bytes, name: str) -> ET.Element:
     root = ET.fromstring(body)  # noqa: S314 - expat expands no external entities, and bounds internal ones
     if root.tag != name:
@@ -109,7 +137,7 @@ def _name(row: ET.Element) -> str:
     return unquote(name.text, errors="strict") if name.get("Encoded") == "true" else name.text
 
 
-def _etag(text: str | None) -> str | None:
+def _etag(text: str) -> str | None:
     """As in a header, where Azure quotes it."""
-    bare = (text or "").strip('"')
+    bare = text.strip('"')
     return f'"{bare}"' if bare else None
