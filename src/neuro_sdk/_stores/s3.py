@@ -80,7 +80,7 @@ class S3Store:
         else:
             begun = [first, second]
             del first, second  # or they would be held until all are stored
-            await put_in_parts(self, key, _chain(begun, parts))
+            await put_in_parts(self, key, _chain(begun, parts), size)
 
     async def delete(self, key: str) -> None:
         """See `BlobStore.delete`."""
