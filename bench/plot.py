@@ -41,7 +41,7 @@ def figure(title: str, work: str, panels: Sequence[Panel], notes: Sequence[str] 
         f"<title>{escape(title)}</title>",
         _text(_LEFT, 22, title, size=15, weight=600),
     ]
-    at = _LEFT
+    at: float = _LEFT
     for colour, curve in zip(COLOURS, panels[0].curves, strict=False):
         lines.append(f'<path d="M{at} 41h18" stroke="{colour}" stroke-width="2"/>')
         lines.append(f'<circle cx="{at + 9}" cy="41" r="3" fill="{colour}"/>{_text(at + 24, 45, curve.name)}')
@@ -58,8 +58,10 @@ def figure(title: str, work: str, panels: Sequence[Panel], notes: Sequence[str] 
 
 def _panel(panel: Panel, work: str) -> Iterator[str]:
     drawn = [point for curve in panel.curves for point in (*curve.points, *curve.straight)]
-    across = _Log([x for x, _ in drawn], _WIDTH)
-    up: _Log | _Linear = _Log([y for _, y in drawn], _HEIGHT) if panel.limit is None else _Linear(drawn, panel.limit)
+    across = _Log([x for x, _ in drawn], _WIDTH, whole=False)
+    up: _Log | _Linear = (
+        _Linear(drawn, panel.limit) if panel.limit else _Log([y for _, y in drawn], _HEIGHT, whole=True)
+    )
 
     def place(point: tuple[float, float]) -> str:
         return f"{across.place(point[0]):.1f} {_HEIGHT - up.place(point[1]):.1f}"
@@ -77,6 +79,7 @@ def _panel(panel: Panel, work: str) -> Iterator[str]:
     if panel.limit is not None:
         y = _HEIGHT - up.place(panel.limit)
         yield f'<path d="M0 {y:.1f}h{_WIDTH}" stroke="#e5484d" stroke-width="1.5"/>'
+        yield _text(_WIDTH - 4, y - 5, f"no more than {_shown(panel.limit)}", anchor="end")
     for colour, curve in zip(COLOURS, panel.curves, strict=False):
         if curve.straight:
             path = "L".join(map(place, curve.straight))
@@ -84,24 +87,25 @@ def _panel(panel: Panel, work: str) -> Iterator[str]:
         path = "L".join(map(place, curve.points))
         yield f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="2" stroke-linejoin="round"/>'
         for point in curve.points:
-            x, y_text = place(point).split()
-            value = f"{_shown(point[0])}: {_shown(point[1])}"
-            yield f'<circle cx="{x}" cy="{y_text}" r="3" fill="{colour}"><title>{value}</title></circle>'
+            where, value = place(point).split(), f"{_shown(point[0])}: {_shown(point[1])}"
+            yield f'<circle cx="{where[0]}" cy="{where[1]}" r="3" fill="{colour}"><title>{value}</title></circle>'
 
 
 class _Log:
-    """Whole powers of ten, around all values."""
+    """From the least to the most of all values; `whole`: to whole powers of ten."""
 
-    def __init__(self, values: Sequence[float], length: float) -> None:
-        self._low = math.floor(math.log10(min(values)) + 0.001)
-        self._high = max(math.ceil(math.log10(max(values)) - 0.001), self._low + 1)
-        self._length = length
+    def __init__(self, values: Sequence[float], length: float, *, whole: bool) -> None:
+        low, high = math.log10(min(values)), math.log10(max(values))
+        if whole or high == low:
+            low, high = math.floor(low + 0.001), math.ceil(high - 0.001)
+        self._low, self._high, self._length = low, max(high, low + 0.1), length
 
     def place(self, value: float) -> float:
         return (math.log10(value) - self._low) / (self._high - self._low) * self._length
 
     def ticks(self) -> list[float]:
-        return [10.0**power for power in range(self._low, self._high + 1)]
+        first, last = math.ceil(self._low - 0.001), math.floor(self._high + 0.001)
+        return [10.0**power for power in range(first, last + 1)]
 
 
 class _Linear:
@@ -128,4 +132,4 @@ def _shown(value: float) -> str:
         return f"{value / 1e6:g} M"
     if value >= 1e3:
         return f"{value / 1e3:g} k"
-    return f"{value:.3g}" if value >= 0.001 else f"{value:.0e}".replace("e-0", "e-")
+    return f"{value:.3g}"
