@@ -58,7 +58,7 @@ class Data:
             for relative, size in {"small": self._small, "mixed": self._mixed, "big": self._big}[name]():
                 path = root / relative
                 path.parent.mkdir(parents=True, exist_ok=True)
-                self._write(path, size)
+                self.write(path, size)
                 os.utime(path, (_LONG_AGO, _LONG_AGO))  # older than any copy of it
             self._made[name] = DataSet(root, sizes_of(root), digest_of(root))
         return self._made[name]
@@ -67,6 +67,21 @@ class Data:
         """Keys as they are found in buckets, with their sizes, without any files."""
         for number in range(count):
             yield f"part-{number // 1000:04}/some-file-name-{number:07}.parquet", SMALL_BYTES
+
+    def write(self, path: Path, size: int) -> None:
+        """A file with the content that its name gives it."""
+        place = _place_of(path.name)
+        with path.open("wb") as file:
+            while size:
+                piece = self._pattern[place : place + size]
+                file.write(piece)
+                size, place = size - len(piece), (place + len(piece)) % PATTERN_BYTES
+
+    def content(self, name: str, start: int, size: int) -> bytes:
+        """So many bytes of a file of this name, from there."""
+        place = (_place_of(name) + start) % PATTERN_BYTES
+        piece = self._pattern[place : place + size]
+        return piece + self._pattern[: size - len(piece)]
 
     def _small(self) -> Iterator[tuple[str, int]]:
         for number in range(self.count(10_000)):
@@ -81,14 +96,6 @@ class Data:
 
     def _big(self) -> Iterator[tuple[str, int]]:
         yield "big.bin", self.count(BIG_BYTES)
-
-    def _write(self, path: Path, size: int) -> None:
-        place = _place_of(path.name)
-        with path.open("wb") as file:
-            while size:
-                piece = self._pattern[place : place + size]
-                file.write(piece)
-                size, place = size - len(piece), (place + len(piece)) % PATTERN_BYTES
 
 
 def sizes_of(directory: Path) -> dict[str, int]:

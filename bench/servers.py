@@ -76,6 +76,11 @@ class Server:
             if not blob["Key"].endswith("/")
         }
 
+    def count(self, prefix: str) -> tuple[int, int]:
+        """How many blobs a fast server has under a prefix, and how many bytes they are."""
+        told = self.ask("GET", f"count?prefix={_BUCKET}/{prefix}")
+        return told["blobs"], told["bytes"]
+
     def body(self, key: str) -> bytes:
         """One blob, whole."""
         client, bucket = self._client()

@@ -48,20 +48,28 @@ class Budget:
         self._turn = asyncio.Lock()
         self._returned = asyncio.Event()
 
-    @asynccontextmanager
-    async def hold(self, amount: int) -> AsyncIterator[None]:
-        """Hold `amount` bytes of it."""
+    async def take(self, amount: int) -> None:
+        """Wait until `amount` bytes of it can be held, until they are given back."""
         amount = min(amount, self._size)
         async with self._turn:
             while self._free < amount:
                 self._returned.clear()
                 await self._returned.wait()
             self._free -= amount
+
+    def give_back(self, amount: int) -> None:
+        """What was taken is held no more."""
+        self._free += min(amount, self._size)
+        self._returned.set()
+
+    @asynccontextmanager
+    async def hold(self, amount: int) -> AsyncIterator[None]:
+        """Hold `amount` bytes of it."""
+        await self.take(amount)
         try:
             yield
         finally:
-            self._free += amount
-            self._returned.set()
+            self.give_back(amount)
 
 
 async def finish(work: Coroutine[Any, Any, T], *, within_seconds: float) -> T:

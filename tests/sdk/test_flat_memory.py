@@ -1,4 +1,5 @@
-"""A bucket of any size takes no more memory than a few pages of its listing, whatever is done with it.
+"""A bucket of any size takes no more memory than a few pages of its listing, whatever is done with it. No more is taken for a directory, a
+file or a stream of any size.
 
 The server makes each page when it is asked for, in the order and the XML of S3.
 """
@@ -7,10 +8,11 @@ import asyncio
 import gc
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -19,11 +21,18 @@ from neuro_sdk import AbstractDeleteProgress, Bucket, StorageProgressDelete
 from neuro_sdk._blobs import glob_blobs, list_blobs, measure, remove
 from neuro_sdk._concurrency import Budget
 from neuro_sdk._http import HttpClient
+from neuro_sdk._stores import multipart
+from neuro_sdk._stores.base import BlobInfo, BlobStore, Buffer, Haul, Part
 from neuro_sdk._stores.credentials import Credentials
+from neuro_sdk._stores.memory import MemoryStore
 from neuro_sdk._stores.s3 import S3Store
 from neuro_sdk._transfer.copy import End, copy_dir
 from neuro_sdk._transfer.download import download_dir
+from neuro_sdk._transfer.fetch import RANGE_BYTES, _fetch_ranges
 from neuro_sdk._transfer.journal import Journal
+from neuro_sdk._transfer.resume import PartFile
+from neuro_sdk._transfer.scan import SORTED_ENTRIES
+from neuro_sdk._transfer.tree import NO_EVENTS
 from neuro_sdk._transfer.upload import BYTES_AT_ONCE, upload_dir
 from tests.sdk.http_servers import ok, read_request, serving
 
@@ -214,6 +223,36 @@ async def test_memory_does_not_grow_with_the_keys(act: Act, count: int, tmp_path
     assert await peak(act, count, tmp_path / "place") < PEAK_BYTES
 
 
+async def test_memory_does_not_grow_with_the_files_of_one_directory(tmp_path: Path) -> None:
+    count = 2 * SORTED_ENTRIES + 1
+    place = tmp_path / "place"
+    place.mkdir()
+    for number in range(count):
+        (place / f"{number:09}").touch()
+    asked = 0
+
+    async def wanted(path: str) -> bool:
+        nonlocal asked
+        asked += 1
+        return False
+
+    async def walk(store: S3Store, count: int, place: Path) -> None:
+        await upload_dir(
+            place,
+            BUCKET,
+            store,
+            "top",
+            journal=Journal(place / "none"),
+            update=False,
+            wanted=wanted,
+            ignore_file_names=frozenset(),
+            progress=None,
+        )
+
+    assert await peak(walk, count, place) < PEAK_BYTES
+    assert asked == count
+
+
 async def peak(act: Act, count: int, place: Path) -> int:
     """The most bytes that were in use while it ran, above those before."""
     async with bucket_of(count) as store:
@@ -228,3 +267,96 @@ async def peak(act: Act, count: int, place: Path) -> int:
         finally:
             tracemalloc.stop()
             gc.unfreeze()
+
+
+class Taken:
+    """Stores parts slowly, and forgets them. `held` is what came from a source and is not stored yet."""
+
+    def __init__(self) -> None:
+        self.fed = self.stored = self.most_held = self.parts = 0
+
+    def haul(self) -> AbstractAsyncContextManager[Haul]:
+        return MemoryStore("none").haul()
+
+    async def begin(self, key: str) -> str:
+        return "upload"
+
+    async def put_part(self, key: str, upload_id: str, number: int, body: Buffer) -> Part:
+        for _ in range(10):  # the next ones are being filled
+            await asyncio.sleep(0)
+        self.stored += len(body)
+        self.parts += 1
+        return Part(number, "etag", len(body))
+
+    async def complete(self, key: str, upload_id: str, parts: object) -> None:
+        pass
+
+    async def stream(self, size: int, chunk: bytes) -> AsyncIterator[bytes]:
+        while self.fed < size:
+            yield chunk
+            self.fed += len(chunk)
+            self.most_held = max(self.most_held, self.fed - self.stored)
+
+
+async def test_a_stream_of_many_gib_holds_no_more_than_a_short_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    gib, smaller = 234, 1024  # all sizes are smaller than in truth: of parts, of what may be held, of the stream
+    part_bytes, held_bytes = multipart.SINGLE_PUT_BYTES // smaller, multipart.HELD_BYTES // smaller
+    monkeypatch.setattr(multipart, "SINGLE_PUT_BYTES", part_bytes)
+    monkeypatch.setattr(multipart, "HELD_BYTES", held_bytes)
+    store = Taken()
+    body = store.stream(gib * 2**30 // smaller, bytes(part_bytes))
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        await multipart.put_in_parts(cast("BlobStore", store), "key", multipart.cut(body, None))
+        peak_bytes = tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+    assert store.stored >= gib * 2**30 // smaller
+    assert store.most_held <= held_bytes
+    assert peak_bytes < held_bytes + 400 * store.parts + 100_000  # what is known of each stored part stays
+
+
+async def test_a_part_that_is_larger_than_what_may_be_held_is_held_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(multipart, "SINGLE_PUT_BYTES", 64)
+    monkeypatch.setattr(multipart, "HELD_BYTES", 128)
+    monkeypatch.setattr(multipart, "_GROWTH", (1, 3))
+    store = Taken()
+    await multipart.put_in_parts(cast("BlobStore", store), "key", multipart.cut(store.stream(100_000, b"x"), None))
+    assert store.stored == 100_000
+    assert store.parts == 1000 + -(-36_000 // 192)
+    assert store.most_held <= 192
+
+
+async def test_what_is_known_of_the_ranges_of_a_large_file_is_little(tmp_path: Path) -> None:
+    count = 20_000
+
+    class Arrived:
+        noted = 0
+        descriptor = -1
+
+        def note(self, start: int, stop: int) -> None:
+            self.noted += stop - start
+
+    class Hauls:
+        @asynccontextmanager
+        async def haul(self) -> AsyncIterator["Hauls"]:
+            yield self
+
+        async def get(
+            self, info: BlobInfo, start: int, stop: int, descriptor: int, moved: Callable[[int], None]
+        ) -> int:
+            return stop - start
+
+    info, part = BlobInfo("key", count * RANGE_BYTES, None, None, "etag"), Arrived()
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        await _fetch_ranges(cast("BlobStore", Hauls()), info, cast("PartFile", part), [], NO_EVENTS)
+        peak_bytes = tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+    assert part.noted == info.size
+    assert peak_bytes < 10 * count

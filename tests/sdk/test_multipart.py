@@ -95,6 +95,28 @@ def test_parts_that_were_handed_out_do_not_change_afterwards() -> None:
         assert [bytes(part) for part in asyncio.run(gather())] == [b"abc", b"def", b"ghi", b"jkl", b"mn"]
 
 
+async def test_the_memory_of_a_part_is_used_again_when_nobody_looks_at_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(multipart, "SINGLE_PUT_BYTES", 3)
+    memory: list[object] = []
+    async for part in cut(stream([bytes(3)] * 20), None):
+        assert isinstance(part, memoryview)
+        memory.append(part.obj)
+        del part
+    assert len({id(buffer) for buffer in memory}) == 1
+    assert len(memory) == 20
+
+
+async def test_the_memory_of_a_part_is_left_alone_while_a_slice_of_it_is_in_use(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(multipart, "SINGLE_PUT_BYTES", 3)
+    kept: list[memoryview] = []
+    async for part in cut(stream([b"abcdefghijkl"]), None):
+        kept.append(memoryview(part)[1:])
+        del part
+    assert [bytes(piece) for piece in kept] == [b"bc", b"ef", b"hi", b"kl"]
+
+
 def test_a_stream_that_outgrows_its_parts_gets_larger_ones() -> None:
     body = bytes(range(256)) * 20
     parts = cut_all([body], 4)

@@ -49,7 +49,7 @@ class BlobCalls(Calls):
     ) -> None:
         """Create or replace the blob under `key`. All or nothing, also when cancelled.
 
-        Of a stream about 100 MiB are held at most, and more once it is past 16 GiB.
+        Of a stream about 100 MiB are held at most. Past 234 GiB it is one part, which is the larger the longer the stream has become.
         """
         if not isinstance(body, bytes | bytearray | memoryview) and not hasattr(body, "__anext__"):
             if not hasattr(body, "__aiter__"):

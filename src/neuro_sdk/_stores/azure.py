@@ -89,7 +89,7 @@ class AzureStore:
         else:
             begun = [first, second]
             del first, second  # or they would be held until all are stored
-            await put_in_parts(self, key, chain(begun, parts))
+            await put_in_parts(self, key, chain(begun, parts), size)
 
     async def copy(self, source: BlobStore, info: BlobInfo, key: str) -> bool:
         """See `BlobStore.copy`. Also between accounts, where Azure may read the one for the other. Content type and metadata, which other

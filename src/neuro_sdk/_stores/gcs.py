@@ -78,7 +78,7 @@ class GcsStore:
         begun = [first, second]
         del first, second  # or they would be held until all are stored
         try:
-            await put_in_parts(self, key, chain(begun, parts))
+            await put_in_parts(self, key, chain(begun, parts), size)
         except gcs_parts.NoParts:  # said before anything was taken of it
             await put_in_session(self.wire, key, chain(begun, parts))
 

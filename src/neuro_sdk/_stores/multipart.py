@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from contextlib import aclosing
+from itertools import count
 
-from neuro_sdk._concurrency import finish, for_each
+from neuro_sdk._concurrency import Budget, finish, for_each
 from neuro_sdk._errors import ArgumentTypeError, NeuroError
 
 from .base import BlobStore, Buffer, Part
@@ -13,47 +14,72 @@ SINGLE_PUT_BYTES = 16 * 2**20
 """A body up to this size goes in one request."""
 MAX_PARTS = 10_000
 PARTS_AT_ONCE = 4
+HELD_BYTES = 96 * 2**20
+"""Of a stream, in parts that are on their way or being filled. A larger part is held alone."""
+_GROWTH = (1, 2, 3, 3, 6, 12, 24, 48, 96, 192)
+"""How much larger than the smallest the parts of a stream are, a thousand of each. The first five fit into what may be held, which is
+234 GiB of the stream; all ten are 5.9 TiB, more than any provider takes."""
 _ABORT_SECONDS = 15.0
 
 
 def part_bytes_for(size: int | None, number: int = 1) -> int:
     """How large part `number` of a body of `size` bytes should be.
 
-    Of a body whose size is not known the parts grow: 1,000 of 16 MiB, then 1,000 of 32 MiB, and so on, up to 2 GiB: 10,000 of them are
-    7.8 TiB, and none is larger than a provider takes.
+    Of a body whose size is not known the parts grow, as slowly as 10,000 of them allow.
     """
     if size is None:
-        return SINGLE_PUT_BYTES << min((number - 1) // 1000, 7)
+        return SINGLE_PUT_BYTES * _GROWTH[min((number - 1) // 1000, len(_GROWTH) - 1)]
     wanted = -(-size // MAX_PARTS)
     return max(SINGLE_PUT_BYTES, -(-wanted // 2**20) * 2**20)
 
 
 async def cut(body: Buffer | AsyncIterator[bytes], size: int | None) -> AsyncIterator[Buffer]:
-    """The body in parts. Of a stream at most one part is held; a buffer is never copied."""
+    """The body in parts. A buffer is never copied. Of a stream at most one part is held here, in memory that was that of a part before: the
+    kernel takes longer to find fresh memory than all else about a part takes. As long as anybody has a view of a part it stays as it is.
+    """
     if isinstance(body, bytes | bytearray | memoryview):
         view = memoryview(body).cast("B")
         part_bytes = part_bytes_for(len(view))
         for start in range(0, len(view), part_bytes):
             yield view[start : start + part_bytes]
         return
-    held, number = bytearray(), 1
+    used: list[bytearray] = []
+    held, filled, number = bytearray(), 0, 1
     async for chunk in body:
         if not isinstance(chunk, bytes | bytearray | memoryview):
             raise ArgumentTypeError(
                 f"the body of a blob is an asynchronous iterator of bytes, not of {type(chunk).__name__}"
             )
-        held += chunk
-        while len(held) >= (part_bytes := part_bytes_for(size, number)):
+        left = memoryview(chunk).cast("B")
+        while left:
+            part_bytes = part_bytes_for(size, number)
+            if not filled and number > 1:
+                used = [buffer for buffer in used if len(buffer) == part_bytes]
+                held = next(filter(_is_free, used), None) or bytearray(part_bytes)
+            piece = left[: part_bytes - filled]
             if len(held) == part_bytes:
-                part, held = held, bytearray()
-            else:
-                part = held[:part_bytes]
-                del held[:part_bytes]  # moves no bytes, however large the chunk was
-            yield part
-            del part  # or it would be held until the next is full
-            number += 1
-    if held:
-        yield held
+                memoryview(held)[filled : filled + len(piece)] = piece
+            else:  # the first part grows, for most streams are no longer
+                held += piece
+            filled, left = filled + len(piece), left[len(piece) :]
+            if filled == part_bytes:
+                if all(held is not buffer for buffer in used):
+                    used.append(held)
+                part = memoryview(held)
+                yield part
+                del part  # or it would be held until the next is full
+                filled, number = 0, number + 1
+        del chunk, left
+    if filled:
+        yield memoryview(held)[:filled]
+
+
+def _is_free(buffer: bytearray) -> bool:
+    try:
+        buffer.append(buffer.pop())  # what anybody has a view of cannot be resized
+    except BufferError:
+        return False
+    return True
 
 
 async def chain(begun: list[Buffer], rest: AsyncIterator[Buffer]) -> AsyncIterator[Buffer]:
@@ -65,21 +91,24 @@ async def chain(begun: list[Buffer], rest: AsyncIterator[Buffer]) -> AsyncIterat
         del part
 
 
-async def put_in_parts(store: BlobStore, key: str, parts: AsyncIterator[Buffer]) -> None:
-    """Upload `parts` side by side and make them the blob. On any failure or cancellation the upload is aborted.
+async def put_in_parts(store: BlobStore, key: str, parts: AsyncIterator[Buffer], size: int | None = None) -> None:
+    """Upload `parts`, as `cut` made them, side by side and make them the blob. On any failure or cancellation the upload is aborted.
 
-    The failure is what is raised, also when aborting fails too: then it has a note of it.
+    A part is asked for when it can be held: the larger they are, the fewer travel side by side. The failure is what is raised, also when
+    aborting fails too: then it has a note of it.
     """
     upload_id = await begin(store, key)
     stored: list[Part] = []
+    budget = Budget(HELD_BYTES)
 
     async def put_one(numbered: tuple[int, Buffer]) -> None:
         number, part = numbered
         quickly = await haul.put_part(key, upload_id, number, part)
         stored.append(quickly or await store.put_part(key, upload_id, number, part))
+        budget.give_back(part_bytes_for(size, number))
 
     try:
-        async with store.haul() as haul, aclosing(_number(parts)) as numbered:
+        async with store.haul() as haul, aclosing(_number(parts, budget, size)) as numbered:
             await for_each(numbered, put_one, limit=PARTS_AT_ONCE)
         stored.sort(key=lambda part: part.number)
         await store.complete(key, upload_id, stored)
@@ -113,9 +142,13 @@ async def discard(aborting: Coroutine[None, None, None], failure: BaseException)
     return True
 
 
-async def _number(parts: AsyncIterator[Buffer]) -> AsyncGenerator[tuple[int, Buffer], None]:
-    number = 0
-    async for part in parts:
-        number += 1
+async def _number(
+    parts: AsyncIterator[Buffer], budget: Budget, size: int | None
+) -> AsyncGenerator[tuple[int, Buffer], None]:
+    for number in count(1):
+        await budget.take(part_bytes_for(size, number))
+        part = await anext(parts, None)
+        if part is None:
+            return
         yield number, part
         del part

@@ -91,7 +91,7 @@ class S3Store:
         else:
             begun = [first, second]
             del first, second  # or they would be held until all are stored
-            await put_in_parts(self, key, chain(begun, parts))
+            await put_in_parts(self, key, chain(begun, parts), size)
 
     async def copy(self, source: BlobStore, info: BlobInfo, key: str) -> bool:
         """See `BlobStore.copy`. Content type and metadata, which other tools may have set, are kept too."""

@@ -157,9 +157,13 @@ async def _fetch_whole(store: BlobStore, info: BlobInfo, part: PartFile, events:
 async def _fetch_ranges(
     store: BlobStore, info: BlobInfo, part: PartFile, done: list[tuple[int, int]], events: FileEvents
 ) -> None:
-    there = set(done)
-    missing = [row for row in _ranges(info.size) if row not in there]
-    current = info.size - sum(stop - start for start, stop in missing)
+    there = bytearray(-(-info.size // RANGE_BYTES))  # a flag for each range
+    current = 0
+    for start, stop in done:
+        number = start // RANGE_BYTES
+        if start < stop and (start, stop) == _range(number, info.size) and not there[number]:
+            there[number] = True
+            current += stop - start
 
     def moved(count: int) -> None:
         nonlocal current
@@ -185,13 +189,14 @@ async def _fetch_ranges(
             raise IntegrityError(f"{info.key!r}: {stop - row[0]} bytes were asked for and {at - row[0]} came")
         part.note(*row)
 
-    async def rows() -> AsyncGenerator[tuple[int, int], None]:
-        for row in missing:
-            yield row
+    async def missing() -> AsyncGenerator[tuple[int, int], None]:
+        for number, is_there in enumerate(there):
+            if not is_there:
+                yield _range(number, info.size)
 
     async with store.haul() as haul:
-        await for_each(rows(), fetch, limit=RANGES_AT_ONCE)
+        await for_each(missing(), fetch, limit=RANGES_AT_ONCE)
 
 
-def _ranges(size: int) -> list[tuple[int, int]]:
-    return [(start, min(start + RANGE_BYTES, size)) for start in range(0, size, RANGE_BYTES)]
+def _range(number: int, size: int) -> tuple[int, int]:
+    return number * RANGE_BYTES, min((number + 1) * RANGE_BYTES, size)

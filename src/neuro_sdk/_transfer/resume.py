@@ -17,7 +17,7 @@ from typing import IO
 from neuro_sdk._stores.base import BlobInfo, Buffer
 
 _PART = re.compile(r"\.(.+)\.[0-9a-f]{8}\.part", re.DOTALL)
-_LINE = re.compile(r"^(\d+)-(\d+)$")
+_LINE = re.compile(rb"(\d{1,20})-(\d{1,20})$")
 _numbers = itertools.count(int.from_bytes(os.urandom(4), "big"))  # of unfinished files that nobody resumes
 _OPEN_PART = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
@@ -106,10 +106,9 @@ class PartFile:
     def _read_journal(self) -> list[tuple[int, int]]:
         try:
             with self._opened_journal(os.O_RDONLY | os.O_NONBLOCK, "rb") as journal:
-                lines = journal.read().decode("ascii").splitlines()
-        except (OSError, UnicodeDecodeError):
+                rows = [(int(found[1]), int(found[2])) for line in journal if (found := _LINE.match(line))]
+        except OSError:
             return []
-        rows = [(int(found[1]), int(found[2])) for line in lines if (found := _LINE.match(line))]
         size = os.fstat(self.descriptor).st_size
         return [(start, stop) for start, stop in rows if stop <= size]
 

@@ -4,9 +4,13 @@ import os
 import stat
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from neuro_sdk._ignore import IgnoreRules
+
+SORTED_ENTRIES = 10_000
+"""Of a directory, read before the first of them is told."""
 
 Filter = Callable[[str], Awaitable[bool]]
 
@@ -31,27 +35,34 @@ class LocalEntry:
 
 
 def entries_of(directory: Path, above: frozenset[tuple[int, int]]) -> Iterator[LocalEntry]:
-    """The entries of one directory, by name; `above` are the (device, inode) pairs of it and of the directories it is in."""
+    """The entries of one directory; `above` are the (device, inode) pairs of it and of the directories it is in.
+
+    They come by name, `SORTED_ENTRIES` at a time: however many there are, no more are held.
+    """
     with os.scandir(directory) as found:
-        rows = sorted(found, key=lambda row: row.name)
-    for row in rows:
-        place = row.path
-        try:
-            status = row.stat()
-        except OSError as error:
-            fault: str | None = f"Cannot transfer {shown(place)}: {error.strerror}, not regular file/directory"
-            yield LocalEntry(place, row.name, False, 0, 0.0, fault)
-            continue
-        mode = status.st_mode
-        if stat.S_ISDIR(mode):
-            circle = (status.st_dev, status.st_ino) in above
-            fault = f"Cannot transfer {shown(place)}: a link to a directory that it is in" if circle else None
-            yield LocalEntry(place, row.name, True, 0, status.st_mtime, fault)
-        elif stat.S_ISREG(mode):
-            yield LocalEntry(place, row.name, False, status.st_size, status.st_mtime)
-        else:
-            fault = f"Cannot transfer {shown(place)}, not regular file/directory"
-            yield LocalEntry(place, row.name, False, 0, 0.0, fault)
+        while rows := sorted(islice(found, SORTED_ENTRIES), key=lambda row: row.name, reverse=True):
+            if len(rows) < SORTED_ENTRIES:
+                found.close()  # that was all: not one descriptor more for each directory further down
+            while rows:
+                yield _entry(rows.pop(), above)
+
+
+def _entry(row: os.DirEntry[str], above: frozenset[tuple[int, int]]) -> LocalEntry:
+    place = row.path
+    try:
+        status = row.stat()
+    except OSError as error:
+        fault: str | None = f"Cannot transfer {shown(place)}: {error.strerror}, not regular file/directory"
+        return LocalEntry(place, row.name, False, 0, 0.0, fault)
+    mode = status.st_mode
+    if stat.S_ISDIR(mode):
+        circle = (status.st_dev, status.st_ino) in above
+        fault = f"Cannot transfer {shown(place)}: a link to a directory that it is in" if circle else None
+        return LocalEntry(place, row.name, True, 0, status.st_mtime, fault)
+    if stat.S_ISREG(mode):
+        return LocalEntry(place, row.name, False, status.st_size, status.st_mtime)
+    fault = f"Cannot transfer {shown(place)}, not regular file/directory"
+    return LocalEntry(place, row.name, False, 0, 0.0, fault)
 
 
 def shown(path: str) -> str:

@@ -18,7 +18,7 @@ from neuro_sdk._errors import BlobChanged, BlobNotFound, IllegalArgumentError, T
 from neuro_sdk._ignore import IgnoreRules
 from neuro_sdk._models import Bucket
 from neuro_sdk._progress import AbstractFileProgress, AbstractRecursiveFileProgress
-from neuro_sdk._stores.base import BlobInfo, BlobStore, Buffer, Burst, exists, holds_any
+from neuro_sdk._stores.base import BlobStore, Buffer, Burst, exists, holds_any
 from neuro_sdk._stores.multipart import PARTS_AT_ONCE, SINGLE_PUT_BYTES, part_bytes_for
 from neuro_sdk._uri import file_uri
 
@@ -156,7 +156,7 @@ class _DirUpload:
                 async with aclosing(self.walk(entry.path, f"{key}/", deeper, inside, above, f"{name}/")) as files:
                     async for file in files:
                         yield file
-            elif (info := stored.get(key)) is None or not is_newer(info.modified_at, entry.mtime):
+            elif not is_newer(stored.get(entry.name), entry.mtime):
                 directory.begin()
                 yield _File(directory, entry, key)
         directory.done()
@@ -190,19 +190,21 @@ class _DirUpload:
                 self.failures.add(file_uri(src), self._bucket.uri_of(key), str(error))
         file.directory.done()
 
-    async def _keep_directory(self, prefix: str, directory: Directory) -> dict[str, BlobInfo]:
+    async def _keep_directory(self, prefix: str, directory: Directory) -> dict[str, float]:
         """Put a marker, so that the directory stays also when it is empty; never over anything that is there.
 
-        Returns the blobs that are directly in it, where these matter: of all that is stored, one directory at a time.
+        Returns when the blobs directly in it were changed, by name, where that matters: of all that is stored, one directory at a time.
         """
-        stored: dict[str, BlobInfo] = {}
+        stored: dict[str, float] = {}
         if self.new:
             found = False
         elif self._update:
             found = False
             async for page in self._uploads.store.list(prefix, delimiter="/"):
                 found = found or bool(page.blobs or page.prefixes)
-                stored.update((blob.key, blob) for blob in page.blobs)
+                stored.update(
+                    (blob.key[len(prefix) :], blob.modified_at.timestamp()) for blob in page.blobs if blob.modified_at
+                )
         else:
             found = not prefix or await holds_any(self._uploads.store, prefix)
         if prefix and not found:
