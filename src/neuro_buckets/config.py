@@ -16,17 +16,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 
-from neuro_buckets.clusters import (
-    PROVIDERS,
-    SECRETS,
-    Cluster,
-    PrivateFile,
-    ReadableFile,
-    SeaweedCluster,
-    SeaweedIam,
-    check_key_of,
-    check_origin,
-)
+from neuro_buckets.clusters import PROVIDERS, SECRETS, TABLES, Cluster, nested
+from neuro_buckets.clusters.base import PrivateFile, ReadableFile, Table, check_key_of, check_origin
 from neuro_buckets.config_file import read_config_file
 from neuro_buckets.errors import ConfigError
 
@@ -57,11 +48,6 @@ _REMEDIES = {
     "credentials_seconds": "give how long temporary credentials live, from 900 to 43200 seconds",
     "clusters": "give one table [clusters.<name>] with the storage to use; several are not possible yet",
     "provider": f"give one of: {', '.join(PROVIDERS)}",
-    "endpoint_url": "give the address of the storage's S3 side, like http://127.0.0.1:8333, without a path",
-    "access_key_id": "give the id of a key that administers the storage",
-    "secret_access_key": "give the secret that belongs to access_key_id, here or in secret_access_key_file",
-    "iam": "give a table with address, signing_key_file, authority_file, certificate_file and key_file, or nothing",
-    "address": "give host and port of the filer's gRPC side, like 127.0.0.1:18888",
 }
 _FILE_REMEDY = "give the path of a file that is there, relative to the configuration file"
 
@@ -206,13 +192,10 @@ def load_config(
     try:
         config = ServiceConfig(**values)
     except ValidationError as error:
-        faults = error.errors(include_url=False, include_context=False)
-        strange = {fault["loc"][:-1] for fault in faults if fault["loc"][-1] == "provider"}
-        for fault in faults:
+        for fault in error.errors(include_url=False, include_context=False):
             name = str(fault["loc"][0])
             origin = "" if name in given else f"in {_variables()[name] if name in set_outside else file}: "
-            if fault["loc"][-1] == "provider" or fault["loc"][:-1] not in strange:  # what else it wants is not known
-                problems.append(origin + _told(fault))
+            problems.append(origin + _told(fault, _table_of(fault["loc"], values)))
     if problems:
         raise ConfigError("\n".join(problems))
     return config
@@ -254,17 +237,27 @@ def _with_cluster_name(written: dict[str, Any]) -> dict[str, Any]:
     return {"cluster_name": names[0], **written} if known else written
 
 
-def _told(fault: ErrorDetails) -> str:
+def _table_of(loc: tuple[int | str, ...], values: dict[str, Any]) -> type[Table] | None:
+    """The table in which a setting of this place stands; None for those outside of the clusters."""
+    if loc[0] != "clusters" or len(loc) < 3:
+        return None
+    table: type[Table] | None = TABLES.get(values["clusters"][loc[1]].get("provider"))
+    for name in loc[2:-1]:
+        table = table and nested(table, str(name))
+    return table
+
+
+def _told(fault: ErrorDetails, table: type[Table] | None) -> str:
     """One fault: the setting, its value where that is no secret, what is wrong with it, and what to do."""
     where, name, value = ".".join(map(str, fault["loc"])), str(fault["loc"][-1]), fault["input"]
+    known, remedies = (ServiceConfig.model_fields, _REMEDIES) if table is None else (table.model_fields, table.remedies)
     if fault["type"] == "extra_forbidden":  # its value may be a secret under a name that was mistyped
-        return f"{where}: there is no such setting; {_meant(name, _settings_beside(fault['loc']))}"
+        return f"{where}: there is no such setting; {_meant(name, known)}"
     if name == "[key]":
         return f"[{where.removesuffix('.[key]')}]: not the name of a cluster; {_REMEDIES['cluster_name']}"
-    reason = fault["msg"].removeprefix("Value error, ")
-    remedy = _REMEDIES.get(
-        name, _FILE_REMEDY if name.endswith("_file") else f"the settings are {', '.join(_variables())}"
-    )
+    reason = "not a table" if fault["type"] == "model_type" else fault["msg"].removeprefix("Value error, ")
+    remedy = remedies.get(name) or _REMEDIES.get(name)
+    remedy = remedy or (_FILE_REMEDY if name.endswith("_file") else f"the settings are {', '.join(_variables())}")
     if fault["type"] == "missing":
         return f"{where}: missing; {remedy}"
     if name == "provider":
@@ -276,12 +269,6 @@ def _shown(name: str, value: object) -> str:
     if name in (*SECRETS, "database_url") or "@" in str(value):
         return "***"
     return f"a table with {', '.join(map(str, value))}" if isinstance(value, dict) else repr(value)
-
-
-def _settings_beside(loc: tuple[int | str, ...]) -> Collection[str]:
-    if loc[0] != "clusters":
-        return ServiceConfig.model_fields
-    return SeaweedIam.model_fields if "iam" in loc[2:-1] else SeaweedCluster.model_fields
 
 
 def _meant(name: str, known: Collection[str]) -> str:

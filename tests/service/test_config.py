@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from neuro_buckets.clusters.seaweedfs import SeaweedCluster
 from neuro_buckets.config import ServiceConfig, default_data_directory, load_config, make_data_directory
 from neuro_buckets.errors import ConfigError
 from tests.sdk.http_certificates import Authority
@@ -97,8 +98,10 @@ def test_the_cluster_has_the_name_of_its_table_and_no_secret_shows(tmp_path: Pat
     )
     config = load_config(file)
     assert config.cluster_name == "main"
-    assert config.clusters["main"].secret == "canary"
-    assert config.clusters["main"].endpoint_url == "http://127.0.0.1:1"
+    [cluster] = config.clusters.values()
+    assert isinstance(cluster, SeaweedCluster)
+    assert cluster.secret == "canary"
+    assert cluster.endpoint_url == cluster.address == "http://127.0.0.1:1"
     assert "canary" not in repr(config)
 
 

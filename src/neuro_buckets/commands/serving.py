@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from neuro_buckets.auth import open_tokens
-from neuro_buckets.clusters import Cluster
+from neuro_buckets.clusters.base import ClusterTable
 from neuro_buckets.commands.server import Served, serving
 from neuro_buckets.config import ServiceConfig
 from neuro_buckets.engine import Engine
@@ -45,7 +45,7 @@ async def serve_with_engine(config: ServiceConfig, listener: socket.socket) -> N
             ready_file.unlink(missing_ok=True)
 
 
-async def serve_over_storage(config: ServiceConfig, cluster: Cluster, listener: socket.socket) -> None:
+async def serve_over_storage(config: ServiceConfig, cluster: ClusterTable, listener: socket.socket) -> None:
     """Serve over a storage that was checked, until cancelled.
 
     Raises:
@@ -53,7 +53,7 @@ async def serve_over_storage(config: ServiceConfig, cluster: Cluster, listener: 
     """
     await _check_data(config)
     async with serving(config, open_provider(cluster), listener) as served:
-        click.echo(f"neuro serves {served.url} over {cluster.provider} at {cluster.endpoint_url}", err=True)
+        click.echo(f"neuro serves {served.url} over {cluster.provider} at {cluster.address}", err=True)
         await served.ended
 
 
