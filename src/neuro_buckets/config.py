@@ -8,7 +8,7 @@ import difflib
 import ipaddress
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import ErrorDetails
 
 from neuro_buckets.clusters import PROVIDERS, SECRETS, TABLES, Cluster, nested
-from neuro_buckets.clusters.base import PrivateFile, ReadableFile, Table, check_key_of, check_origin
+from neuro_buckets.clusters.base import ClusterTable, PrivateFile, ReadableFile, Table, check_key_of, check_origin
 from neuro_buckets.config_file import read_config_file
 from neuro_buckets.errors import ConfigError
 
@@ -39,14 +39,14 @@ _REMEDIES = {
     "tls_key_file": "give the path of the key's file, in PEM, mode 0600, and tls_certificate_file with it",
     "port": "give a number from 1 to 65535, or 0 for any free port",
     "public_url": "give the address that clients use, like https://buckets.example.com, without a path",
-    "cluster_name": "give 1 to 40 characters of a-z, 0-9 and '-', a letter first",
+    "cluster_name": "give 1 to 40 characters of a-z, 0-9 and '-', a letter first, and of several clusters the name of one",
     "import_networks": "give networks like '10.0.0.0/8,127.0.0.0/8' in which buckets may be imported from, or nothing",
     "requests_per_second": "give how many requests one token may make a second, like 200",
     "burst": "give how many requests one token may make at once, like 400",
     "audit_days": "give how many days the audit log goes back, from 1 to 36500",
     "log_level": "give 'info', or 'debug' while you look for a fault",
     "credentials_seconds": "give how long temporary credentials live, from 900 to 43200 seconds",
-    "clusters": "give one table [clusters.<name>] with the storage to use; several are not possible yet",
+    "clusters": "give a table [clusters.<name>] for each storage to use",
     "provider": f"give one of: {', '.join(PROVIDERS)}",
 }
 _FILE_REMEDY = "give the path of a file that is there, relative to the configuration file"
@@ -64,6 +64,13 @@ def _check_tls_key(key: Path | None, info: ValidationInfo) -> Path | None:
     if (key is None) is not (certificate is None) and certificate != "wrong":
         raise ValueError("one of tls_certificate_file and tls_key_file is missing")
     return None if key is None else check_key_of(key, info, "tls_certificate_file")
+
+
+def _check_default(name: str, info: ValidationInfo) -> str:
+    clusters = info.data.get("clusters", {})
+    if len(clusters) > 1 and name not in clusters:
+        raise ValueError(f"none of the clusters {', '.join(clusters)}")
+    return name
 
 
 def _check_database_url(url: str) -> str:
@@ -117,7 +124,6 @@ class ServiceConfig(BaseModel):
     port: int = Field(default=DEFAULT_PORT, ge=0, le=65535)
     public_url: Annotated[str, AfterValidator(check_origin)] | None = None
     """The origin under which clients reach the service; None takes it from each request."""
-    cluster_name: ClusterName = "default"
     credentials_seconds: int = Field(default=3600, ge=900, le=43200)
     """How long temporary credentials live."""
 
@@ -132,8 +138,10 @@ class ServiceConfig(BaseModel):
     audit_days: int = Field(default=365, ge=1, le=36_500)
     """How long the audit log goes back."""
     log_level: Literal["info", "debug"] = "info"
-    clusters: dict[ClusterName, Cluster] = Field(default_factory=dict, max_length=1)
-    """The storage that `neuro serve` uses, by the name of its cluster."""
+    clusters: dict[ClusterName, Cluster] = Field(default_factory=dict)
+    """The storages that `neuro serve` uses, as they are written; `storages` has them by the names that clients see."""
+    cluster_name: Annotated[ClusterName, AfterValidator(_check_default)] = "default"
+    """The cluster that clients use who name none."""
 
     @field_validator("*", mode="before")
     @classmethod
@@ -141,6 +149,20 @@ class ServiceConfig(BaseModel):
         if isinstance(value, bool):  # would count as 0 or 1
             raise ValueError("no setting is true or false")
         return value
+
+    @property
+    def storages(self) -> Mapping[str, ClusterTable]:
+        """The clusters by name, the default one first. A single one is called `cluster_name`, whatever its table is."""
+        if len(self.clusters) == 1:
+            [table] = self.clusters.values()
+            return {self.cluster_name: table}
+        default = {name: table for name, table in self.clusters.items() if name == self.cluster_name}
+        return default | self.clusters
+
+    @property
+    def cluster_names(self) -> Sequence[str]:
+        """What clusters there are, the default one first; also where the storage is not in the configuration."""
+        return list(self.storages) or [self.cluster_name]
 
     @property
     def database(self) -> str:
@@ -230,11 +252,10 @@ def _unknown_variables() -> list[str]:
 
 
 def _with_cluster_name(written: dict[str, Any]) -> dict[str, Any]:
-    """The cluster that clients see is the one whose storage is used."""
+    """The first cluster is the default one, where the file does not say otherwise."""
     clusters = written.get("clusters")
-    names = list(clusters) if isinstance(clusters, dict) else []
-    known = len(names) == 1 and re.search(_CLUSTER_NAME, names[0])
-    return {"cluster_name": names[0], **written} if known else written
+    first = next(iter(clusters), "") if isinstance(clusters, dict) else ""
+    return {"cluster_name": first, **written} if re.search(_CLUSTER_NAME, first) else written
 
 
 def _table_of(loc: tuple[int | str, ...], values: dict[str, Any]) -> type[Table] | None:

@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 
 from neuro_buckets.auth import open_tokens
-from neuro_buckets.clusters.base import ClusterTable
 from neuro_buckets.commands.server import Served, serving
 from neuro_buckets.config import ServiceConfig
 from neuro_buckets.engine import Engine
@@ -45,15 +44,18 @@ async def serve_with_engine(config: ServiceConfig, listener: socket.socket) -> N
             ready_file.unlink(missing_ok=True)
 
 
-async def serve_over_storage(config: ServiceConfig, cluster: ClusterTable, listener: socket.socket) -> None:
-    """Serve over a storage that was checked, until cancelled.
+async def serve_over_storages(config: ServiceConfig, listener: socket.socket) -> None:
+    """Serve over the storages of the configuration, which were checked, until cancelled.
 
     Raises:
         ConfigError: it cannot start like this.
     """
     await _check_data(config)
-    async with serving(config, open_provider(cluster), listener) as served:
-        click.echo(f"neuro serves {served.url} over {cluster.provider} at {cluster.address}", err=True)
+    providers = {name: open_provider(table) for name, table in config.storages.items()}
+    async with serving(config, providers, listener) as served:
+        for name, table in config.storages.items():
+            where = served.url if name == config.cluster_name else f"its cluster {name}"
+            click.echo(f"neuro serves {where} over {table.provider} at {table.address}", err=True)
         await served.ended
 
 
