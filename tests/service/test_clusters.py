@@ -1,7 +1,8 @@
 """Several clusters in one service: what is in one is in that one alone, people and tokens are in all, and none holds up another."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +12,16 @@ import httpx
 import pytest
 from alembic import command
 from alembic.config import Config
+from click.testing import CliRunner
 from sqlalchemy import Connection, text
 
 from neuro_buckets.app import create_app
+from neuro_buckets.commands.admin import admin
 from neuro_buckets.config import load_config
 from neuro_buckets.errors import ConfigError
-from neuro_buckets.repository import Repository
 from neuro_buckets.repository.database import Database
 from neuro_buckets.services import reconcile
-from neuro_buckets.services.clusters import Clusters
+from tests.service.serve_program import write_private
 from tests.service.support import BUCKETS, CREDENTIALS, FaultyProvider, Service, create, error_of
 from tests.service.test_metrics import numbers
 
@@ -64,6 +66,19 @@ async def create_other(client: httpx.AsyncClient, name: str) -> dict[str, Any]:
     assert answer.status_code == 201, answer.text
     bucket: dict[str, Any] = answer.json()
     return bucket
+
+
+async def on_clusters(
+    directory: Path, *arguments: str, tables: Sequence[str] = ("main", "elsewhere")
+) -> tuple[int, str]:
+    """`neuro admin cluster`, with a configuration of these tables: its exit code, and what it says, without spaces where it is JSON."""
+    table = '[clusters.{}]\nprovider = "seaweedfs"\nendpoint_url = "http://127.0.0.1:1"\naccess_key_id = "a"\nsecret_access_key = "b"\n'
+    file = write_private(directory / "neuro.toml", "".join(map(table.format, tables)))
+    options = ("--config", str(file), "--data", str(directory / "data"))
+    done = await asyncio.to_thread(CliRunner().invoke, admin, ["cluster", *arguments, *options])
+    return done.exit_code, json.dumps(
+        json.loads(done.output), separators=(",", ":")
+    ) if "--json" in arguments else done.output
 
 
 async def test_one_name_is_one_bucket_in_each(service: Two, alice: httpx.AsyncClient) -> None:
@@ -252,6 +267,12 @@ async def test_numbers_the_audit_log_and_health_say_which(service: Two, alice: h
     ]
 
 
+async def until_unsettled(service: Service, wanted: dict[tuple[str, str], int]) -> None:
+    async with asyncio.timeout(10):
+        while await service.context.repository.census.unsettled() != wanted:
+            await asyncio.sleep(0.05)
+
+
 async def test_one_that_is_down_holds_up_no_other(
     tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -269,12 +290,10 @@ async def test_one_that_is_down_holds_up_no_other(
     async with serving(tmp_path, main=main, other=other) as service:
         alice = await service.login("alice")
         assert (await alice.get(OTHER_BUCKETS)).json() == (await alice.get(BUCKETS)).json() == []
-        assert (await service.context.repository.census.unsettled()) == {("main", "buckets"): 1}
+        await until_unsettled(service, {("main", "buckets"): 1})
         await create_other(alice, "photos")
         main.gate.set()
-        async with asyncio.timeout(5):
-            while await service.context.repository.census.unsettled():
-                await asyncio.sleep(0.05)
+        await until_unsettled(service, {})
         await create(alice, "photos")
 
 
@@ -293,20 +312,17 @@ async def test_one_that_is_not_configured_any_more_is_not_forgotten_by_itself(tm
             pass
     assert "neuro admin cluster rename other NEW" in str(refused.value)
     assert len(other.names) == 1
-    repository = await Repository.open(database)
-    await Clusters(repository).rename("other", "elsewhere")
-    await repository.aclose()
+    assert await on_clusters(tmp_path, "list", "--json") == (0, '[{"name":"other","buckets":"1","credentials":"1"}]')
+    assert "no 'absent'" in (await on_clusters(tmp_path, "rename", "other", "absent"))[1]
+    assert "in a cluster 'absent'" in (await on_clusters(tmp_path, "rename", "absent", "main"))[1]
+    assert (await on_clusters(tmp_path, "rename", "other", "elsewhere"))[0] == 0
     async with serving(tmp_path, main=main, elsewhere=other) as service:
         alice = await service.login("alice")
         assert (await alice.get(f"/clusters/elsewhere{BUCKETS}")).json() == [bucket]
         assert (await alice.get(f"/clusters/elsewhere{CREDENTIALS}/tool")).json() == made.json()
-    repository = await Repository.open(database)
-    assert [(one.name, one.buckets, one.credentials) for one in await Clusters(repository).list()] == [
-        ("elsewhere", 1, 1)
-    ]
-    await Clusters(repository).forget("elsewhere")
-    assert await Clusters(repository).list() == []
-    await repository.aclose()
+    assert "remove its table" in (await on_clusters(tmp_path, "forget", "elsewhere", "--yes"))[1]
+    assert (await on_clusters(tmp_path, "forget", "elsewhere", "--yes", tables=("main",)))[0] == 0
+    assert await on_clusters(tmp_path, "list", "--json") == (0, "[]")
     async with serving(tmp_path, main=main) as service:
         alice = await service.login("alice")
         assert (await alice.get(BUCKETS)).json() == []

@@ -30,7 +30,7 @@ class ClusterMiddleware(HttpMiddleware):
         name, _, rest = path.removeprefix(f"{CLUSTERS_PATH}/").partition("/")
         context = scope["app"].state.contexts.get(name)
         if context is None or not f"/{rest}".startswith(f"{BUCKETS_PATH}/"):
-            message = f"there is no cluster at {path[:200]!r}; 'neuro status' shows those that there are"
+            message = f"there is no cluster at {path[:200]!r}; GET /api/v1/config shows where each is"
             await error_response(HTTPStatus.NOT_FOUND, "not_found", message)(scope, receive, send)
             return
         scope.setdefault("state", {})["context"] = context
