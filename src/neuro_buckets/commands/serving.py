@@ -52,8 +52,8 @@ async def serve_over_storages(config: ServiceConfig, listener: socket.socket) ->
     Raises:
         ConfigError: it cannot start like this.
     """
-    await _check_data(config, {name: table.provider for name, table in config.storages.items()})
     providers = {name: open_provider(table) for name, table in config.storages.items()}
+    await _check_data(config, {name: provider.kind for name, provider in providers.items()})
     async with serving(config, providers, listener) as served:
         for name, table in config.storages.items():
             where = served.url if name == config.cluster_name else f"its cluster {name}"
