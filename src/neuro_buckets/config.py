@@ -8,7 +8,7 @@ import difflib
 import ipaddress
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -16,17 +16,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 
-from neuro_buckets.clusters import (
-    PROVIDERS,
-    SECRETS,
-    Cluster,
-    PrivateFile,
-    ReadableFile,
-    SeaweedCluster,
-    SeaweedIam,
-    check_key_of,
-    check_origin,
-)
+from neuro_buckets.clusters import PROVIDERS, SECRETS, TABLES, Cluster, nested
+from neuro_buckets.clusters.base import ClusterTable, PrivateFile, ReadableFile, Table, check_key_of, check_origin
 from neuro_buckets.config_file import read_config_file
 from neuro_buckets.errors import ConfigError
 
@@ -48,20 +39,15 @@ _REMEDIES = {
     "tls_key_file": "give the path of the key's file, in PEM, mode 0600, and tls_certificate_file with it",
     "port": "give a number from 1 to 65535, or 0 for any free port",
     "public_url": "give the address that clients use, like https://buckets.example.com, without a path",
-    "cluster_name": "give 1 to 40 characters of a-z, 0-9 and '-', a letter first",
+    "cluster_name": "give 1 to 40 characters of a-z, 0-9 and '-', a letter first, and of several clusters the name of one",
     "import_networks": "give networks like '10.0.0.0/8,127.0.0.0/8' in which buckets may be imported from, or nothing",
     "requests_per_second": "give how many requests one token may make a second, like 200",
     "burst": "give how many requests one token may make at once, like 400",
     "audit_days": "give how many days the audit log goes back, from 1 to 36500",
     "log_level": "give 'info', or 'debug' while you look for a fault",
     "credentials_seconds": "give how long temporary credentials live, from 900 to 43200 seconds",
-    "clusters": "give one table [clusters.<name>] with the storage to use; several are not possible yet",
+    "clusters": "give a table [clusters.<name>] for each storage to use",
     "provider": f"give one of: {', '.join(PROVIDERS)}",
-    "endpoint_url": "give the address of the storage's S3 side, like http://127.0.0.1:8333, without a path",
-    "access_key_id": "give the id of a key that administers the storage",
-    "secret_access_key": "give the secret that belongs to access_key_id, here or in secret_access_key_file",
-    "iam": "give a table with address, signing_key_file, authority_file, certificate_file and key_file, or nothing",
-    "address": "give host and port of the filer's gRPC side, like 127.0.0.1:18888",
 }
 _FILE_REMEDY = "give the path of a file that is there, relative to the configuration file"
 
@@ -78,6 +64,13 @@ def _check_tls_key(key: Path | None, info: ValidationInfo) -> Path | None:
     if (key is None) is not (certificate is None) and certificate != "wrong":
         raise ValueError("one of tls_certificate_file and tls_key_file is missing")
     return None if key is None else check_key_of(key, info, "tls_certificate_file")
+
+
+def _check_default(name: str, info: ValidationInfo) -> str:
+    clusters = info.data.get("clusters", {})
+    if len(clusters) > 1 and name not in clusters:
+        raise ValueError(f"none of the clusters {', '.join(clusters)}")
+    return name
 
 
 def _check_database_url(url: str) -> str:
@@ -131,7 +124,6 @@ class ServiceConfig(BaseModel):
     port: int = Field(default=DEFAULT_PORT, ge=0, le=65535)
     public_url: Annotated[str, AfterValidator(check_origin)] | None = None
     """The origin under which clients reach the service; None takes it from each request."""
-    cluster_name: ClusterName = "default"
     credentials_seconds: int = Field(default=3600, ge=900, le=43200)
     """How long temporary credentials live."""
 
@@ -146,8 +138,10 @@ class ServiceConfig(BaseModel):
     audit_days: int = Field(default=365, ge=1, le=36_500)
     """How long the audit log goes back."""
     log_level: Literal["info", "debug"] = "info"
-    clusters: dict[ClusterName, Cluster] = Field(default_factory=dict, max_length=1)
-    """The storage that `neuro serve` uses, by the name of its cluster."""
+    clusters: dict[ClusterName, Cluster] = Field(default_factory=dict)
+    """The storages that `neuro serve` uses, as they are written; `storages` has them by the names that clients see."""
+    cluster_name: Annotated[ClusterName, AfterValidator(_check_default)] = "default"
+    """The cluster that clients use who name none."""
 
     @field_validator("*", mode="before")
     @classmethod
@@ -155,6 +149,20 @@ class ServiceConfig(BaseModel):
         if isinstance(value, bool):  # would count as 0 or 1
             raise ValueError("no setting is true or false")
         return value
+
+    @property
+    def storages(self) -> Mapping[str, ClusterTable]:
+        """The clusters by name, the default one first. A single one is called `cluster_name`, whatever its table is."""
+        if len(self.clusters) == 1:
+            [table] = self.clusters.values()
+            return {self.cluster_name: table}
+        default = {name: table for name, table in self.clusters.items() if name == self.cluster_name}
+        return default | self.clusters
+
+    @property
+    def cluster_names(self) -> Sequence[str]:
+        """What clusters there are, the default one first; also where the storage is not in the configuration."""
+        return list(self.storages) or [self.cluster_name]
 
     @property
     def database(self) -> str:
@@ -206,13 +214,10 @@ def load_config(
     try:
         config = ServiceConfig(**values)
     except ValidationError as error:
-        faults = error.errors(include_url=False, include_context=False)
-        strange = {fault["loc"][:-1] for fault in faults if fault["loc"][-1] == "provider"}
-        for fault in faults:
+        for fault in error.errors(include_url=False, include_context=False):
             name = str(fault["loc"][0])
             origin = "" if name in given else f"in {_variables()[name] if name in set_outside else file}: "
-            if fault["loc"][-1] == "provider" or fault["loc"][:-1] not in strange:  # what else it wants is not known
-                problems.append(origin + _told(fault))
+            problems.append(origin + _told(fault, _table_of(fault["loc"], values)))
     if problems:
         raise ConfigError("\n".join(problems))
     return config
@@ -247,24 +252,33 @@ def _unknown_variables() -> list[str]:
 
 
 def _with_cluster_name(written: dict[str, Any]) -> dict[str, Any]:
-    """The cluster that clients see is the one whose storage is used."""
+    """The first cluster is the default one, where the file does not say otherwise."""
     clusters = written.get("clusters")
-    names = list(clusters) if isinstance(clusters, dict) else []
-    known = len(names) == 1 and re.search(_CLUSTER_NAME, names[0])
-    return {"cluster_name": names[0], **written} if known else written
+    first = next(iter(clusters), "") if isinstance(clusters, dict) else ""
+    return {"cluster_name": first, **written} if re.search(_CLUSTER_NAME, first) else written
 
 
-def _told(fault: ErrorDetails) -> str:
+def _table_of(loc: tuple[int | str, ...], values: dict[str, Any]) -> type[Table] | None:
+    """The table in which a setting of this place stands; None for those outside of the clusters."""
+    if loc[0] != "clusters" or len(loc) < 3:
+        return None
+    table: type[Table] | None = TABLES.get(values["clusters"][loc[1]].get("provider"))
+    for name in loc[2:-1]:
+        table = table and nested(table, str(name))
+    return table
+
+
+def _told(fault: ErrorDetails, table: type[Table] | None) -> str:
     """One fault: the setting, its value where that is no secret, what is wrong with it, and what to do."""
     where, name, value = ".".join(map(str, fault["loc"])), str(fault["loc"][-1]), fault["input"]
+    known, remedies = (ServiceConfig.model_fields, _REMEDIES) if table is None else (table.model_fields, table.remedies)
     if fault["type"] == "extra_forbidden":  # its value may be a secret under a name that was mistyped
-        return f"{where}: there is no such setting; {_meant(name, _settings_beside(fault['loc']))}"
+        return f"{where}: there is no such setting; {_meant(name, known)}"
     if name == "[key]":
         return f"[{where.removesuffix('.[key]')}]: not the name of a cluster; {_REMEDIES['cluster_name']}"
-    reason = fault["msg"].removeprefix("Value error, ")
-    remedy = _REMEDIES.get(
-        name, _FILE_REMEDY if name.endswith("_file") else f"the settings are {', '.join(_variables())}"
-    )
+    reason = "not a table" if fault["type"] == "model_type" else fault["msg"].removeprefix("Value error, ")
+    remedy = remedies.get(name) or _REMEDIES.get(name)
+    remedy = remedy or (_FILE_REMEDY if name.endswith("_file") else f"the settings are {', '.join(_variables())}")
     if fault["type"] == "missing":
         return f"{where}: missing; {remedy}"
     if name == "provider":
@@ -276,12 +290,6 @@ def _shown(name: str, value: object) -> str:
     if name in (*SECRETS, "database_url") or "@" in str(value):
         return "***"
     return f"a table with {', '.join(map(str, value))}" if isinstance(value, dict) else repr(value)
-
-
-def _settings_beside(loc: tuple[int | str, ...]) -> Collection[str]:
-    if loc[0] != "clusters":
-        return ServiceConfig.model_fields
-    return SeaweedIam.model_fields if "iam" in loc[2:-1] else SeaweedCluster.model_fields
 
 
 def _meant(name: str, known: Collection[str]) -> str:

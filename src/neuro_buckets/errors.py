@@ -13,6 +13,7 @@
     ├── ProviderUnavailable    503  the storage behind us does not answer; try again
     └── SecretsUnavailable     503  the key that sealed a secret in the database is not here
     ConfigError                     the service cannot start like this (exit 2)
+    └── NoAnswer                    nor does what it needs answer, which time alone may mend
 
 Messages are for callers: they name the bucket and the next step, and never a secret.
 """
@@ -92,3 +93,7 @@ class SecretsUnavailable(ServiceError):
 
 class ConfigError(Exception):
     """The service cannot start like this; the message names the setting and the remedy."""
+
+
+class NoAnswer(ConfigError):
+    """What the service needs does not answer; whether the setting is wrong is not known."""

@@ -315,6 +315,8 @@ class AuditEntryOut(_Out):
     address: str
     status: int
     request_id: str
+    cluster: str
+    """'' where it was about none."""
 
 
 class SignedUrlOut(_Out):
@@ -331,15 +333,18 @@ class ErrorOut(_Out):
 
 
 class HealthOut(_Out):
-    """Whether the service can work, and which half of it cannot."""
+    """Whether the service can work, and which part of it cannot."""
 
     status: str
+    """`ok`; `degraded` where some of the clusters cannot be used; else `unavailable`."""
     database: str
     provider: str
+    clusters: Mapping[str, str]
+    """The provider of each cluster."""
 
 
 class ClusterOut(_Out):
-    """The one cluster that this service is. Clients require every address, also of services that are not here."""
+    """A cluster of this service. Clients require every address, also of services that are not here."""
 
     name: str
     registry_url: str

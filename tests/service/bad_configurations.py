@@ -220,6 +220,7 @@ IAM = "[clusters.main.iam]\n"
 FILES = 'authority_file = "authority.pem"\ncertificate_file = "iam.pem"\nkey_file = "iam.key"\n'
 SIGNING = 'signing_key_file = "signing"\n'
 NAMED = 'provider = "seaweedfs"\nendpoint_url = "http://127.0.0.1:1"\naccess_key_id = "a"\nsecret_access_key_file = "secret"\n'
+OTHER = "[clusters.other]\n" + NAMED
 PAIRS = 'tls_certificate_file = "one/server-127.0.0.1.pem"\ntls_key_file = "other/server-127.0.0.1.pem"'
 SKEWED = b"<Error><Code>RequestTimeTooSkewed</Code></Error>"
 PG = 'database_url = "postgresql://user:canary@127.0.0.1:{closed}/db"'
@@ -312,7 +313,26 @@ DATA = [
 STORAGE = [
     Bad("no cluster", "in {file}: clusters: missing|[clusters.<name>]|neuro up", text=b"port = 0\n"),
     Bad("no file", "clusters: missing|[clusters.<name>]|neuro up", command="serve --data {data}"),
-    Bad("two clusters", "clusters = a table with main, other: |several", more="[clusters.other]\n" + NAMED),
+    Bad("a default that is no cluster", "cluster_name = 'absent': none of the clusters main, other|give",
+        'cluster_name = "absent"', more=OTHER),
+    Bad("a default by variable that is no cluster", "in NEURO_SERVICE_CLUSTER_NAME: cluster_name = 'absent': |main",
+        environ={"NEURO_SERVICE_CLUSTER_NAME": "absent"}, more=OTHER),
+    Bad("one cluster twice", "{file}|not TOML|main", more="[clusters.main]\n" + NAMED),
+    Bad("text for a cluster", "clusters.other = 'canard': |not a table", text=b'[clusters]\nother = "canard"\n'),
+    Bad("faults in two clusters", "clusters.main.endpoint_url = 'x': |clusters.other.provider = 'ftp': |seaweedfs",
+        cluster='endpoint_url = "x"', more=OTHER.replace('"seaweedfs"', '"ftp"'), lines=2),
+    Bad("unknown key of another cluster", "clusters.other.iam.adress: |mean address?",
+        more=OTHER + IAM.replace("main", "other") + 'adress = 1\naddress = "a:1"\n' + SIGNING + FILES,
+        around=prepared(an_iam)),
+    Bad("the secret of another cluster that others can read", "{file}|0644|secret_access_key|chmod 600", mode=0o644,
+        more=OTHER.replace('_file = "secret"', ' = "canary"')),
+    Bad("one of two clusters refuses us", "in {file}: clusters.other.access_key_id = 'nobody': |InvalidAccessKeyId",
+        more=OTHER.replace("http://127.0.0.1:1", "{endpoint}").replace('_id = "a"', '_id = "nobody"')),
+    Bad("none of two clusters answers", "clusters.main.endpoint_url = |clusters.other.endpoint_url = |no answer",
+        cluster='endpoint_url = "http://127.0.0.1:1"', more=OTHER, lines=2),
+    Bad("a cluster that was removed", "in {file}: clusters: |in 'default', which is not configured (main)|rename",
+        around=sealed_and(lambda _key: None)),
+    Bad("two clusters for up", "in {file}: clusters.main: |neuro serve", command="up --config {file}", more=OTHER),
     Bad("a name that is none", "[clusters.Main]: |a-z", text=b"[clusters.Main]\n" + NAMED.encode()),
     Bad("a cluster for up", "in {file}: clusters.main: |neuro serve", command="up --config {file}"),
     Bad("provider unknown", "main.provider = 'seawedfs': |mean seaweedfs?",

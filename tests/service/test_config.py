@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from neuro_buckets.clusters.seaweedfs import SeaweedCluster
 from neuro_buckets.config import ServiceConfig, default_data_directory, load_config, make_data_directory
 from neuro_buckets.errors import ConfigError
 from tests.sdk.http_certificates import Authority
@@ -97,22 +98,39 @@ def test_the_cluster_has_the_name_of_its_table_and_no_secret_shows(tmp_path: Pat
     )
     config = load_config(file)
     assert config.cluster_name == "main"
-    assert config.clusters["main"].secret == "canary"
-    assert config.clusters["main"].endpoint_url == "http://127.0.0.1:1"
+    [cluster] = config.clusters.values()
+    assert isinstance(cluster, SeaweedCluster)
+    assert cluster.secret == "canary"
+    assert cluster.endpoint_url == cluster.address == "http://127.0.0.1:1"
     assert "canary" not in repr(config)
 
 
-def test_the_example_of_the_guide_is_a_good_one(tmp_path: Path) -> None:
+def test_the_examples_of_the_guide_are_good_ones(tmp_path: Path) -> None:
     guide = Path(__file__).parents[2] / "docs" / "guides" / "operating.md"
-    [example] = re.findall(r"^```toml\n(.*?)^```$", guide.read_text(), re.MULTILINE | re.DOTALL)
+    example, more = re.findall(r"^```toml\n(.*?)^```$", guide.read_text(), re.MULTILINE | re.DOTALL)
     Authority(tmp_path).server_context()
     pair = (tmp_path / "server-127.0.0.1.pem").read_text()
-    files = {"tls.pem", "tls.key", "storage.secret", "filer.signing", "ca.pem", "client.pem", "client.key"}
+    files = set(re.findall(r'_file = "(.*?)"', example + more))
+    assert len(files) == 8
     for name in files:
         write_private(tmp_path / name, pair)
-    config = load_config(write_private(tmp_path / "neuro.toml", example))
-    assert files == {name for name in files if f'"{name}"' in example}
-    assert config.cluster_name == "main"
+    alone = load_config(write_private(tmp_path / "neuro.toml", example))
+    assert (alone.cluster_name, alone.cluster_names) == ("main", ["main"])
+    both = load_config(write_private(tmp_path / "neuro.toml", example + more))
+    assert (both.cluster_name, both.cluster_names) == ("main", ["main", "archive"])
+    assert load_config(
+        write_private(tmp_path / "neuro.toml", 'cluster_name = "archive"\n' + example + more)
+    ).cluster_names == [
+        "archive",
+        "main",
+    ]
+
+
+def test_a_single_cluster_may_be_called_something_else_than_its_table(tmp_path: Path) -> None:
+    table = '[clusters.main]\nprovider = "seaweedfs"\nendpoint_url = "http://127.0.0.1:1"\naccess_key_id = "a"\nsecret_access_key = "b"\n'
+    config = load_config(write_private(tmp_path / "neuro.toml", 'cluster_name = "prod"\n' + table))
+    assert list(config.storages) == config.cluster_names == ["prod"]
+    assert config.storages["prod"] == config.clusters["main"]
 
 
 @pytest.mark.parametrize(

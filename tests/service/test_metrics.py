@@ -49,8 +49,8 @@ async def test_calls_to_the_provider_and_their_failures_are_counted(service: Ser
     service.provider.down = True
     await alice.post(BUCKETS, json={"name": "second"})
     found = await numbers(alice)
-    assert found["neuro_provider_calls_total", "create_bucket"] == 2
-    assert found["neuro_provider_failures_total", "create_bucket"] == 1
+    assert found["neuro_provider_calls_total", "create_bucket", "default"] == 2
+    assert found["neuro_provider_failures_total", "create_bucket", "default"] == 1
 
 
 async def test_a_bucket_that_is_not_empty_is_no_failure_of_the_provider(
@@ -61,25 +61,29 @@ async def test_a_bucket_that_is_not_empty_is_no_failure_of_the_provider(
     service.provider.open(credentials).put(credentials["bucket_name"], "key", b"body")
     assert (await alice.delete(f"{BUCKETS}/first")).status_code == 409
     found = await numbers(alice)
-    assert found["neuro_provider_calls_total", "delete_bucket"] == 1
-    assert found["neuro_provider_failures_total", "delete_bucket"] == 0
+    assert found["neuro_provider_calls_total", "delete_bucket", "default"] == 1
+    assert found["neuro_provider_failures_total", "delete_bucket", "default"] == 0
 
 
 async def test_what_is_unsettled_shows_until_it_is_settled(service: Service, alice: httpx.AsyncClient) -> None:
     await create(alice, "first")
-    rounds = (await numbers(alice))[("neuro_reconcile_rounds",)]
+    rounds = (await numbers(alice))["neuro_reconcile_rounds", "default"]
     service.provider.down = True
     await alice.post(BUCKETS, json={"name": "second"})
     await alice.patch(f"{BUCKETS}/first", json={"public": True})
     found = await numbers(alice)
-    assert found["neuro_unsettled_rows", "buckets"] == 1
-    assert found["neuro_unsettled_rows", "public"] == 1
-    assert found["neuro_unsettled_rows", "credentials"] == 0
+    assert found["neuro_unsettled_rows", "default", "buckets"] == 1
+    assert found["neuro_unsettled_rows", "default", "public"] == 1
+    assert found["neuro_unsettled_rows", "default", "credentials"] == 0
     service.provider.down = False
     await service.context.reconciler.run_once(ignore_leases=True)
     found = await numbers(alice)
-    assert [found["neuro_unsettled_rows", kind] for kind in ("buckets", "credentials", "public")] == [0, 0, 0]
-    assert found[("neuro_reconcile_rounds",)] == rounds + 1
+    assert [found["neuro_unsettled_rows", "default", kind] for kind in ("buckets", "credentials", "public")] == [
+        0,
+        0,
+        0,
+    ]
+    assert found["neuro_reconcile_rounds", "default"] == rounds + 1
 
 
 async def test_more_rows_than_a_page_are_counted_all(service: Service, alice: httpx.AsyncClient) -> None:
@@ -88,7 +92,7 @@ async def test_more_rows_than_a_page_are_counted_all(service: Service, alice: ht
         found = await service.context.repository.buckets.by_id("alice", made["id"])
         assert found is not None
         await service.context.repository.buckets.move(found[0], RowState.DELETING, now())
-    assert (await numbers(alice))["neuro_unsettled_rows", "buckets"] == 3
+    assert (await numbers(alice))["neuro_unsettled_rows", "default", "buckets"] == 3
 
 
 async def test_no_user_no_bucket_and_no_path_is_in_it(

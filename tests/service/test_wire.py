@@ -288,8 +288,10 @@ async def test_a_signed_url_opens_the_blob_for_anyone(service: Service, alice: h
 
 async def test_health_says_what_is_not_well(service: Service, nobody: httpx.AsyncClient) -> None:
     answer = await nobody.get("/api/v1/health")
-    assert (answer.status_code, answer.json()) == (200, {"status": "ok", "database": "ok", "provider": "ok"})
+    well = {"status": "ok", "database": "ok", "provider": "ok", "clusters": {"default": "ok"}}
+    assert (answer.status_code, answer.json()) == (200, well)
     service.provider.down = True
     answer = await nobody.get("/api/v1/health")
     assert answer.status_code == 503
-    assert answer.json() == {"status": "unavailable", "database": "ok", "provider": "unavailable"}
+    unwell = {"provider": "unavailable", "clusters": {"default": "unavailable"}}
+    assert answer.json() == {"status": "unavailable", "database": "ok", **unwell}

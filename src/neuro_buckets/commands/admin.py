@@ -1,4 +1,4 @@
-"""`neuro admin`: users, orgs, projects and roles in a data directory, whether the service runs on it or not."""
+"""`neuro admin`: users, orgs, projects, roles and clusters in a data directory, whether the service runs on it or not."""
 
 import asyncio
 import json
@@ -9,8 +9,11 @@ import click
 
 from neuro_buckets.commands.local import configured, show_table
 from neuro_buckets.config import ServiceConfig, make_data_directory
+from neuro_buckets.engine.lock import DirectoryLock
+from neuro_buckets.errors import ConfigError
 from neuro_buckets.models import Role, Share
 from neuro_buckets.repository import Repository
+from neuro_buckets.services.clusters import Clusters
 from neuro_buckets.services.people import People
 
 T = TypeVar("T")
@@ -22,7 +25,7 @@ _role = click.Choice([role.name.lower() for role in Role if role is not Role.NON
 
 @click.group()
 def admin() -> None:
-    """Administer users, orgs, projects and roles, on the machine of the service."""
+    """Administer users, orgs, projects, roles and clusters, on the machine of the service."""
 
 
 @admin.group()
@@ -155,12 +158,70 @@ def take_role(config: ServiceConfig, name: str, org: str, project: str | None) -
     _with_people(config, lambda people: people.take_role(Share(name, Role.NONE, org, project)))
 
 
+@admin.group()
+def cluster() -> None:
+    """Which clusters there is something in, and what they are called. No service may run on the database."""
+
+
+@cluster.command(name="list")
+@_json_option
+@configured
+def list_clusters(config: ServiceConfig, as_json: bool) -> None:
+    """List the clusters in which there are buckets or credentials."""
+    found = _with_repository(config, lambda repository: Clusters(repository).list())
+    rows = [{"name": one.name, "buckets": str(one.buckets), "credentials": str(one.credentials)} for one in found]
+    _show(("name", "buckets", "credentials"), rows, as_json)
+
+
+@cluster.command(name="rename")
+@click.argument("old")
+@click.argument("new")
+@configured
+def rename_cluster(config: ServiceConfig, old: str, new: str) -> None:
+    """Let what is in cluster OLD be in NEW, because its table in the configuration file is called so now.
+
+    Nothing is moved: the storage has to be the same.
+    """
+    if new not in config.cluster_names:
+        raise ConfigError(f"clusters: there is no {new!r}; rename the table first")
+    _with_stopped(config, lambda repository: Clusters(repository).rename(old, new))
+
+
+@cluster.command(name="forget")
+@click.argument("name")
+@click.confirmation_option(prompt="Forget all buckets and credentials of this cluster?")
+@configured
+def forget_cluster(config: ServiceConfig, name: str) -> None:
+    """Remove what is known of cluster NAME, which is gone for good.
+
+    Its storage is not asked. Whatever is there stays, and so do persistent credentials and URLs that were signed: end them there.
+    """
+    if name in config.cluster_names:
+        raise ConfigError(f"clusters.{name}: is configured; remove its table first")
+    _with_stopped(config, lambda repository: Clusters(repository).forget(name))
+
+
+def _with_stopped(config: ServiceConfig, act: Callable[[Repository], Awaitable[T]]) -> T:
+    """Act on the database while no service runs on this data directory."""
+    make_data_directory(config.data_dir)
+    lock = DirectoryLock(config.data_dir)
+    lock.acquire()
+    try:
+        return _with_repository(config, act)
+    finally:
+        lock.release()
+
+
 def _with_people(config: ServiceConfig, act: Callable[[People], Awaitable[T]]) -> T:
+    return _with_repository(config, lambda repository: act(People(repository)))
+
+
+def _with_repository(config: ServiceConfig, act: Callable[[Repository], Awaitable[T]]) -> T:
     async def run() -> T:
         make_data_directory(config.data_dir)
         repository = await Repository.open(config.database)
         try:
-            return await act(People(repository))
+            return await act(repository)
         finally:
             await repository.aclose()
 

@@ -4,7 +4,7 @@ import asyncio
 import http.client
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 
@@ -33,8 +33,12 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(config: ServiceConfig, provider: BucketProvider, listener: socket.socket) -> AsyncIterator[Served]:
-    """The control plane over a provider, which answers when this yields; at the end, requests have a moment to finish.
+async def serving(
+    config: ServiceConfig, provider: BucketProvider | Mapping[str, BucketProvider], listener: socket.socket
+) -> AsyncIterator[Served]:
+    """The control plane over a provider, or over that of each cluster. It answers when this yields.
+
+    At the end, requests have a moment to finish.
 
     Raises:
         ConfigError: it cannot serve like this.

@@ -3,13 +3,13 @@
 import getpass
 import json
 import socket
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
 import click
 
 from neuro_buckets.auth import open_tokens
-from neuro_buckets.clusters import Cluster
 from neuro_buckets.commands.server import Served, serving
 from neuro_buckets.config import ServiceConfig
 from neuro_buckets.engine import Engine
@@ -20,6 +20,7 @@ from neuro_buckets.providers.opening import open_provider
 from neuro_buckets.providers.seaweed_iam import IamEndpoint
 from neuro_buckets.providers.seaweedfs import SeaweedProvider
 from neuro_buckets.routes.context import Context
+from neuro_buckets.services.clusters import agree
 from neuro_buckets.services.sealing import open_sealed
 
 TOKEN_LABEL = "neuro up"  # noqa: S105 - a label
@@ -34,7 +35,7 @@ async def serve_with_engine(config: ServiceConfig, listener: socket.socket) -> N
     """
     ready_file = config.data_dir / "ready.json"
     ready_file.unlink(missing_ok=True)  # of a run that was killed
-    await _check_data(config)
+    await _check_data(config, {config.cluster_name: SeaweedProvider.kind})
     async with Engine(config.data_dir / "engine") as engine, serving(config, provider_over(engine), listener) as served:
         user = _login_name()
         try:
@@ -45,22 +46,25 @@ async def serve_with_engine(config: ServiceConfig, listener: socket.socket) -> N
             ready_file.unlink(missing_ok=True)
 
 
-async def serve_over_storage(config: ServiceConfig, cluster: Cluster, listener: socket.socket) -> None:
-    """Serve over a storage that was checked, until cancelled.
+async def serve_over_storages(config: ServiceConfig, listener: socket.socket) -> None:
+    """Serve over the storages of the configuration, which were checked, until cancelled.
 
     Raises:
         ConfigError: it cannot start like this.
     """
-    await _check_data(config)
-    async with serving(config, open_provider(cluster), listener) as served:
-        click.echo(f"neuro serves {served.url} over {cluster.provider} at {cluster.endpoint_url}", err=True)
+    providers = {name: open_provider(table) for name, table in config.storages.items()}
+    await _check_data(config, {name: provider.kind for name, provider in providers.items()})
+    async with serving(config, providers, listener) as served:
+        for name, table in config.storages.items():
+            where = served.url if name == config.cluster_name else f"its cluster {name}"
+            click.echo(f"neuro serves {where} over {table.provider} at {table.address}", err=True)
         await served.ended
 
 
-async def _check_data(config: ServiceConfig) -> None:
-    """A database or a key that cannot be used is told at once, before anything else is started."""
-    async with open_tokens(config), open_sealed(config):
-        pass
+async def _check_data(config: ServiceConfig, kinds: Mapping[str, str]) -> None:
+    """A database or a key that cannot be used, or not with these clusters, is told at once, before anything else is started."""
+    async with open_tokens(config), open_sealed(config) as (repository, _vault):
+        await agree(repository, kinds)
 
 
 def provider_over(engine: Engine) -> SeaweedProvider:

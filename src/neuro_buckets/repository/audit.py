@@ -28,6 +28,8 @@ class AuditEntry:
     address: str
     status: int
     request_id: str
+    cluster: str = ""
+    """In which it was done; '' where it was about none."""
     id: int | None = None
     """Counts up; None before it is stored."""
 

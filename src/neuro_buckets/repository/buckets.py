@@ -21,10 +21,12 @@ _ACTIVE = buckets.c.state == RowState.ACTIVE
 
 
 class BucketRows:
-    """Buckets as rows: what callers may see of them, and how they move between states."""
+    """The buckets of one cluster as rows: what callers may see of them, and how they move between states."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, cluster: str) -> None:
         self._database = database
+        self._cluster = cluster
+        self._here = buckets.c.cluster == cluster
 
     async def by_id(self, user: str, bucket_id: str) -> tuple[Bucket, Role] | None:
         """The active bucket of this id, if the user has a role on it, and which."""
@@ -48,7 +50,9 @@ class BucketRows:
 
         Without a project all are meant, with one those of this project and org.
         """
-        query = select(buckets).where(_ACTIVE, visible_to(user)).order_by(buckets.c.created_at, buckets.c.id)
+        query = (
+            select(buckets).where(_ACTIVE, self._here, visible_to(user)).order_by(buckets.c.created_at, buckets.c.id)
+        )
         query = query.limit(PAGE_ROWS)
         if project_name is not None:
             query = query.where(buckets.c.project_name == project_name)
@@ -69,7 +73,7 @@ class BucketRows:
             Conflict: the name is taken in this project.
             NotFound: the project, or the owner, was removed meanwhile.
         """
-        values = asdict(bucket) | {"org_name": bucket.org_name or ""}
+        values = asdict(bucket) | {"org_name": bucket.org_name or "", "cluster": self._cluster}
         try:
             async with self._database.write() as connection:
                 await check_project(connection, bucket.org_name, bucket.project_name)
@@ -98,7 +102,7 @@ class BucketRows:
 
     async def unsettled(self, *, lease_ended_by: datetime | None) -> list[Bucket]:
         """A page of all owners' buckets between two states; None counts those with a running lease, too."""
-        query = select(buckets).where(buckets.c.state != RowState.ACTIVE).order_by(buckets.c.lease_until)
+        query = select(buckets).where(self._here, buckets.c.state != RowState.ACTIVE).order_by(buckets.c.lease_until)
         if lease_ended_by is not None:
             query = query.where(buckets.c.lease_until <= lease_ended_by)
         return await self._many(query.limit(PAGE_ROWS))
@@ -135,13 +139,13 @@ class BucketRows:
 
     async def public_in_doubt(self, *, lease_ended_by: datetime | None) -> list[Bucket]:
         """A page of active buckets of which it is not certain who may read them; None counts those with a running lease, too."""
-        query = select(buckets).where(buckets.c.state == RowState.ACTIVE, buckets.c.public_lease_until.is_not(None))
+        query = select(buckets).where(self._here, _ACTIVE, buckets.c.public_lease_until.is_not(None))
         if lease_ended_by is not None:
             query = query.where(buckets.c.public_lease_until <= lease_ended_by)
         return await self._many(query.limit(PAGE_ROWS))
 
     async def _seen(self, user: str, *conditions: ColumnElement[bool]) -> tuple[Bucket, Role] | None:
-        query = select(buckets, role_of(user).label("role")).where(_ACTIVE, *conditions)
+        query = select(buckets, role_of(user).label("role")).where(_ACTIVE, self._here, *conditions)
         async with self._database.read() as connection:
             row = (await connection.execute(query)).mappings().one_or_none()
         if row is None or row["role"] == Role.NONE:
@@ -152,7 +156,11 @@ class BucketRows:
 
     async def _one(self, *conditions: ColumnElement[bool]) -> Bucket | None:
         async with self._database.read() as connection:
-            row = (await connection.execute(select(buckets).where(*conditions).limit(1))).mappings().one_or_none()
+            row = (
+                (await connection.execute(select(buckets).where(self._here, *conditions).limit(1)))
+                .mappings()
+                .one_or_none()
+            )
         return None if row is None else bucket_of(row)
 
     async def _many(self, query: Select[tuple[Any, ...]]) -> list[Bucket]:
@@ -168,5 +176,7 @@ def _as_seen(bucket: Bucket) -> ColumnElement[bool]:
 
 
 def bucket_of(row: Mapping[Any, Any]) -> Bucket:
-    """The bucket in a row."""
-    return Bucket(**{**row, "org_name": row["org_name"] or None, "state": RowState(row["state"])})
+    """The bucket in a row; who looked for it knows in which cluster."""
+    values = {**row, "org_name": row["org_name"] or None, "state": RowState(row["state"])}
+    del values["cluster"]
+    return Bucket(**values)

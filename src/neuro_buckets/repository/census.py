@@ -15,13 +15,19 @@ class Census:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def unsettled(self) -> dict[str, int]:
-        """How many of each of `UNSETTLED` are between two states; `public`: of how many it is in doubt who may read."""
-        queries = (
-            select(func.count()).where(buckets.c.state != RowState.ACTIVE),
-            select(func.count()).where(credentials.c.state != RowState.ACTIVE),
-            select(func.count()).where(buckets.c.public_lease_until.is_not(None)),
+    async def unsettled(self) -> dict[tuple[str, str], int]:
+        """How many of each of `UNSETTLED` are between two states, by cluster and kind, where there are any.
+
+        `public`: of how many it is in doubt who may read.
+        """
+        between = (
+            (buckets, buckets.c.state != RowState.ACTIVE),
+            (credentials, credentials.c.state != RowState.ACTIVE),
+            (buckets, buckets.c.public_lease_until.is_not(None)),
         )
+        counts: dict[tuple[str, str], int] = {}
         async with self._database.read() as connection:
-            counts = [(await connection.execute(query)).scalar_one() for query in queries]
-        return dict(zip(UNSETTLED, counts, strict=True))
+            for kind, (table, condition) in zip(UNSETTLED, between, strict=True):
+                query = select(table.c.cluster, func.count()).where(condition).group_by(table.c.cluster)
+                counts |= {(cluster, kind): count for cluster, count in await connection.execute(query)}
+        return counts

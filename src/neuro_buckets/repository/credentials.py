@@ -19,17 +19,19 @@ from neuro_buckets.repository.database import Database
 from neuro_buckets.repository.tables import buckets, credentials, credentials_buckets
 
 MOST_CREDENTIALS = 1000
-"""Of one user: each is an identity at the provider, and taking a role away goes through all of them."""
+"""Of one user in one cluster: each is an identity at its provider, and taking a role away goes through all of them."""
 MOST_SIGNERS = 1000
-"""Of one user, for the same reasons. They end by themselves, so that only who signs for very many buckets at once gets there."""
+"""Of one user in one cluster, for the same reasons. They end by themselves: only who signs for very many buckets at once gets there."""
 _SIGNS = credentials.c.signs_until.is_not(None)
 
 
 class CredentialsRows:
-    """Persistent credentials as rows, each with the buckets that it opens."""
+    """The persistent credentials of one cluster as rows, each with the buckets that it opens."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, cluster: str) -> None:
         self._database = database
+        self._cluster = cluster
+        self._all = select(credentials).where(credentials.c.cluster == cluster)
 
     async def get(self, owner: str, *, id_: str | None = None, name: str | None = None) -> PersistentCredentials | None:
         """The owner's active credentials of this id, or of this name."""
@@ -38,7 +40,7 @@ class CredentialsRows:
 
     async def pages(self, owner: str) -> AsyncIterator[list[PersistentCredentials]]:
         """The owner's active credentials, oldest first, a page at a time."""
-        query = select(credentials).where(_visible_to(owner)).order_by(credentials.c.created_at, credentials.c.id)
+        query = self._all.where(_visible_to(owner)).order_by(credentials.c.created_at, credentials.c.id)
         query = query.limit(PAGE_ROWS)
         page = await self._many(query)
         while page:
@@ -72,10 +74,14 @@ class CredentialsRows:
         """
         needed = int(Role.READER if new.read_only else Role.WRITER)
         active = select(func.count()).where(
-            buckets.c.id.in_(bucket_ids), buckets.c.state == RowState.ACTIVE, role_of(new.owner) >= needed
+            buckets.c.id.in_(bucket_ids),
+            buckets.c.cluster == self._cluster,
+            buckets.c.state == RowState.ACTIVE,
+            role_of(new.owner) >= needed,
         )
-        owned = select(func.count()).where(credentials.c.owner == new.owner, ~_SIGNS)
-        signing = select(func.count()).where(credentials.c.owner == new.owner, _SIGNS)
+        theirs = (credentials.c.owner == new.owner) & (credentials.c.cluster == self._cluster)
+        owned = select(func.count()).where(theirs, ~_SIGNS)
+        signing = select(func.count()).where(theirs, _SIGNS)
         links = [
             {"credentials_id": new.id, "bucket_id": bucket_id, "position": position}
             for position, bucket_id in enumerate(bucket_ids)
@@ -95,7 +101,7 @@ class CredentialsRows:
                         f"you have {MOST_CREDENTIALS} persistent credentials, which is as many as one user can have;"
                         " remove some with 'neuro blob rmcredentials'"
                     )
-                await connection.execute(insert(credentials).values(asdict(new)))
+                await connection.execute(insert(credentials).values(asdict(new) | {"cluster": self._cluster}))
                 await connection.execute(insert(credentials_buckets), links)
         except IntegrityError as error:
             if new.signs_until is not None:
@@ -136,12 +142,12 @@ class CredentialsRows:
     async def idle_signers(self) -> list[PersistentCredentials]:
         """A page of active signers, of all owners, of whose URLs none holds any more."""
         idle = (credentials.c.signs_until < now()) & (credentials.c.state == RowState.ACTIVE)
-        return await self._many(select(credentials).where(idle).limit(PAGE_ROWS))
+        return await self._many(self._all.where(idle).limit(PAGE_ROWS))
 
     async def opening(self, bucket_id: str) -> list[PersistentCredentials]:
         """All credentials, in any state, that name this bucket."""
         links = select(credentials_buckets.c.credentials_id).where(credentials_buckets.c.bucket_id == bucket_id)
-        return await self._many(select(credentials).where(credentials.c.id.in_(links)))
+        return await self._many(self._all.where(credentials.c.id.in_(links)))
 
     async def overreaching(self, user: str | None = None) -> AsyncIterator[list[tuple[PersistentCredentials, Bucket]]]:
         """Credentials, of one user or of all, each with a bucket on which their owner no longer has the role for them; page by page."""
@@ -152,7 +158,7 @@ class CredentialsRows:
             .select_from(credentials_buckets)
             .join(credentials, credentials.c.id == credentials_buckets.c.credentials_id)
             .join(buckets, buckets.c.id == credentials_buckets.c.bucket_id)
-            .where(role_of(credentials.c.owner) < needed)
+            .where(credentials.c.cluster == self._cluster, role_of(credentials.c.owner) < needed)
             .order_by(credentials_buckets.c.credentials_id, credentials_buckets.c.bucket_id)
             .limit(PAGE_ROWS)
         )
@@ -165,9 +171,7 @@ class CredentialsRows:
             if not found:
                 return
             last = (found[-1]["credentials_id"], found[-1]["id"])
-            owners = await self._many(
-                select(credentials).where(credentials.c.id.in_({row["credentials_id"] for row in found}))
-            )
+            owners = await self._many(self._all.where(credentials.c.id.in_({row["credentials_id"] for row in found})))
             by_id = {one.id: one for one in owners}
             yield [(by_id[id_], bucket_of(row)) for row in found if (id_ := row.pop("credentials_id")) in by_id]
             if len(found) < PAGE_ROWS:
@@ -198,14 +202,14 @@ class CredentialsRows:
 
     async def unsettled(self, *, lease_ended_by: datetime | None) -> list[PersistentCredentials]:
         """A page of all owners' credentials between two states; None counts those with a running lease, too."""
-        query = select(credentials).where(credentials.c.state != RowState.ACTIVE).order_by(credentials.c.lease_until)
+        query = self._all.where(credentials.c.state != RowState.ACTIVE).order_by(credentials.c.lease_until)
         if lease_ended_by is not None:
             query = query.where(credentials.c.lease_until <= lease_ended_by)
         return await self._many(query.limit(PAGE_ROWS))
 
     async def _one(self, *conditions: ColumnElement[bool]) -> PersistentCredentials | None:
         async with self._database.read() as connection:
-            row = (await connection.execute(select(credentials).where(*conditions).limit(1))).mappings().one_or_none()
+            row = (await connection.execute(self._all.where(*conditions).limit(1))).mappings().one_or_none()
         return None if row is None else _credentials(row)
 
     async def _many(self, query: Select[tuple[Any, ...]]) -> list[PersistentCredentials]:
@@ -227,4 +231,6 @@ def _as_seen(seen: PersistentCredentials) -> ColumnElement[bool]:
 
 
 def _credentials(row: RowMapping) -> PersistentCredentials:
-    return PersistentCredentials(**{**row, "state": RowState(row["state"])})
+    values = {**row, "state": RowState(row["state"])}
+    del values["cluster"]
+    return PersistentCredentials(**values)

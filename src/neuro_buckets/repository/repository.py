@@ -1,11 +1,14 @@
 """The repository as a whole: opens the database, brings its schema up to date, and hands out its collections."""
 
+from copy import copy
+
 from sqlalchemy import text
 
 from neuro_buckets.migrations import upgrade
 from neuro_buckets.repository.audit import AuditRows
 from neuro_buckets.repository.buckets import BucketRows
 from neuro_buckets.repository.census import Census
+from neuro_buckets.repository.clusters import ClusterRows
 from neuro_buckets.repository.credentials import CredentialsRows
 from neuro_buckets.repository.database import Database
 from neuro_buckets.repository.idempotency import IdempotencyRows
@@ -16,12 +19,17 @@ from neuro_buckets.repository.turn import Turn
 
 
 class Repository:
-    """Rows of buckets, of credentials, of people, of tokens, and of who did what. Whoever opens one closes it."""
+    """Rows of buckets, of credentials, of people, of tokens, and of who did what. Whoever opens one closes it.
+
+    Buckets and credentials are those of one cluster; in '' is what was there before clusters had names. All else is of all clusters.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self.buckets = BucketRows(database)
-        self.credentials = CredentialsRows(database)
+        self.cluster = ""
+        self.buckets = BucketRows(database, self.cluster)
+        self.credentials = CredentialsRows(database, self.cluster)
+        self.clusters = ClusterRows(database)
         self.people = PeopleRows(database)
         self.tokens = TokenRows(database)
         self.audit = AuditRows(database)
@@ -50,6 +58,14 @@ class Repository:
             await database.aclose()
             raise
         return cls(database)
+
+    def in_cluster(self, cluster: str) -> "Repository":
+        """The same database, with the buckets and credentials of this cluster; closed with the one that it is from."""
+        there = copy(self)
+        there.cluster = cluster
+        there.buckets = BucketRows(self._database, cluster)
+        there.credentials = CredentialsRows(self._database, cluster)
+        return there
 
     async def check(self) -> None:
         """Ask the database for something harmless.

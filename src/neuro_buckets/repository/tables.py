@@ -53,9 +53,10 @@ buckets = Table(
     Column("public_lease_until", UtcDateTime, nullable=True),
     Column("read_only", Boolean, nullable=False),
     Column("sealed_credentials", Text, nullable=True),
+    Column("cluster", String(40), nullable=False, server_default=""),  # '' for what no start has given a name yet
 )
-# Unnamed buckets (NULL) do not meet in this index, and need not.
-Index("uq_buckets_name", buckets.c.org_name, buckets.c.project_name, buckets.c.name, unique=True)
+# Unnamed buckets (NULL) do not meet in this index, and need not. Who looks for all of a project uses it as well.
+Index("uq_buckets_name", buckets.c.org_name, buckets.c.project_name, buckets.c.cluster, buckets.c.name, unique=True)
 Index("ix_buckets_owner", buckets.c.owner, buckets.c.created_at, buckets.c.id)
 Index("ix_buckets_state", buckets.c.state, buckets.c.lease_until)
 Index("ix_buckets_public_lease", buckets.c.public_lease_until)
@@ -73,8 +74,9 @@ credentials = Table(
     Column("lease_until", UtcDateTime, nullable=False),
     Column("sealed_values", Text, nullable=True),
     Column("signs_until", UtcDateTime, nullable=True),
+    Column("cluster", String(40), nullable=False, server_default=""),
 )
-Index("uq_credentials_name", credentials.c.owner, credentials.c.name, unique=True)
+Index("uq_credentials_name", credentials.c.owner, credentials.c.cluster, credentials.c.name, unique=True)
 Index("ix_credentials_owner", credentials.c.owner, credentials.c.created_at, credentials.c.id)
 Index("ix_credentials_state", credentials.c.state, credentials.c.lease_until)
 Index("ix_credentials_signs_until", credentials.c.signs_until)
@@ -151,6 +153,7 @@ audit = Table(
     Column("address", String(64), nullable=False),
     Column("status", Integer, nullable=False),
     Column("request_id", String(64), nullable=False),
+    Column("cluster", String(40), nullable=False, server_default=""),  # '' where it was about no cluster
 )
 Index("ix_audit_at", audit.c.at)
 Index("ix_audit_user", audit.c.user, audit.c.id)

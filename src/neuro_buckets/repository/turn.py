@@ -17,6 +17,7 @@ class Turn:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._session: AsyncConnection | None = None
+        self._asking = asyncio.Lock()
 
     async def is_ours(self) -> bool:
         """Whether we have the turn now; it is taken if nobody has it.
@@ -26,6 +27,10 @@ class Turn:
         """
         if not self._database.shared:
             return True
+        async with self._asking:
+            return await self._take()
+
+    async def _take(self) -> bool:
         ours = False
         try:
             with self._database.translated():

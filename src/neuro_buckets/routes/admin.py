@@ -18,6 +18,7 @@ from neuro_buckets.schemas import (
     UserName,
     UserOut,
 )
+from neuro_buckets.services.reconcile import narrow_everywhere
 
 router = APIRouter(prefix="/api/v1/admin", tags=["administration"])
 
@@ -38,7 +39,7 @@ async def put_user(context: InContext, _admin: Admin, name: UserName, body: User
 async def remove_user(context: InContext, _admin: Admin, name: str) -> None:
     """Remove a user who has no buckets; their tokens end now."""
     await context.people.remove_user(name)
-    await context.reconciler.narrow_overreaching(name)  # what signed URLs for them
+    await narrow_everywhere(context.reconcilers.values(), name)  # what signed URLs for them
 
 
 @router.get("/orgs")
@@ -71,7 +72,7 @@ async def put_org_role(context: InContext, _admin: Admin, org: str, name: UserNa
     """Give a user a role on all of an org."""
     share = Share(name, body.as_role(), org)
     await context.people.give_role(share)
-    await context.reconciler.narrow_overreaching(name)  # it may be less than before
+    await narrow_everywhere(context.reconcilers.values(), name)  # it may be less than before
     return ShareOut.of(share)
 
 
@@ -79,7 +80,7 @@ async def put_org_role(context: InContext, _admin: Admin, org: str, name: UserNa
 async def remove_org_role(context: InContext, _admin: Admin, org: str, name: str) -> None:
     """Take away the role that a user has on all of an org."""
     await context.people.take_role(Share(name, Role.NONE, org))
-    await context.reconciler.narrow_overreaching(name)
+    await narrow_everywhere(context.reconcilers.values(), name)
 
 
 @router.get("/orgs/{org}/projects")

@@ -15,6 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 from neuro_buckets.models import now
 from neuro_buckets.repository import RepositoryError
 from neuro_buckets.repository.audit import AuditEntry
+from neuro_buckets.routes.buckets import BUCKETS_PATH
 from neuro_buckets.routes.context import Admin, InContext
 from neuro_buckets.routes.errors import refusal
 from neuro_buckets.routes.middleware import HttpMiddleware, caller_of, client_address, context_of
@@ -89,10 +90,19 @@ async def _write(scope: Scope, status: int, body: Sequence[bytes], noted: Noted)
         address=client_address(scope),
         status=status,
         request_id=scope["state"]["request_id"],
+        cluster=_cluster(scope),
     )
     for resource_id in noted.also:
         await context_of(scope).audit.write(replace(entry, resource_id=resource_id))
     await context_of(scope).audit.write(entry)
+
+
+def _cluster(scope: Scope) -> str:
+    """The cluster that a request is about, if it is about buckets."""
+    if not scope["route"].path.startswith(BUCKETS_PATH):
+        return ""
+    context = scope["state"].get("context") or context_of(scope)
+    return str(context.cluster)
 
 
 def _name_in(body: bytes) -> str:

@@ -1,5 +1,6 @@
 """How a route gets what the application is made of, and who is calling."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, cast
 
@@ -31,9 +32,13 @@ TOKEN_HINT = "send a token as 'Authorization: Bearer <token>' ('neuro token crea
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What `create_app` has composed; lives from the start of the application to its end."""
+    """What `create_app` has composed for one cluster; lives from the start of the application to its end."""
 
     config: ServiceConfig
+    cluster: str
+    """The one that a request is about, with what of the service is its own; `providers` and `reconcilers` are those of all clusters."""
+    providers: Mapping[str, BucketProvider]
+    reconcilers: Mapping[str, Reconciler]
     repository: Repository
     provider: BucketProvider
     tokens: Tokens
@@ -53,8 +58,8 @@ class Context:
 
 
 def get_context(request: Request) -> Context:
-    """The parts of the application that received this request."""
-    return cast("Context", request.app.state.context)
+    """The parts of the application that received this request, for the cluster that its path names, or the default one."""
+    return cast("Context", getattr(request.state, "context", request.app.state.context))
 
 
 InContext = Annotated[Context, Depends(get_context)]

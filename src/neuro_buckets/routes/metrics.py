@@ -14,4 +14,5 @@ router = APIRouter(tags=["service"])
 async def get_metrics(context: InContext) -> Response:
     """Counts of requests and of calls to the provider, how long requests took, and what is unsettled."""
     unsettled = await context.repository.census.unsettled()
-    return Response(context.metrics.text(unsettled, context.reconciler.rounds), media_type=CONTENT_TYPE)
+    rounds = {cluster: one.rounds for cluster, one in context.reconcilers.items()}
+    return Response(context.metrics.text(unsettled, rounds), media_type=CONTENT_TYPE)

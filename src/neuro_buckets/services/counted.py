@@ -1,6 +1,7 @@
 """A provider whose calls are counted; otherwise it is the one that it wraps."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from neuro_buckets.providers.base import BucketProvider, Grant, IssuedCredentials
 from neuro_buckets.services.metrics import Metrics
@@ -9,11 +10,11 @@ from neuro_buckets.services.metrics import Metrics
 class CountedProvider:
     """Passes every call on, and counts it."""
 
-    def __init__(self, provider: BucketProvider, metrics: Metrics) -> None:
+    def __init__(self, provider: BucketProvider, cluster: str, metrics: Metrics) -> None:
         self.kind = provider.kind
         self.signs_as_principals = provider.signs_as_principals
         self._provider = provider
-        self._count = metrics.provider_call
+        self._count = partial(metrics.provider_call, cluster)
 
     async def create_bucket(self, name: str) -> None:
         """Make the bucket."""

@@ -42,16 +42,22 @@ class Metrics:
             registry=self._registry,
         )
         self._provider_calls = Counter(
-            "neuro_provider_calls", "Calls to the storage provider.", ("call",), registry=self._registry
+            "neuro_provider_calls", "Calls to the storage provider.", ("cluster", "call"), registry=self._registry
         )
         self._provider_failures = Counter(
-            "neuro_provider_failures", "Calls that the storage provider failed.", ("call",), registry=self._registry
+            "neuro_provider_failures",
+            "Calls that the storage provider failed.",
+            ("cluster", "call"),
+            registry=self._registry,
         )
         self._unsettled = Gauge(
-            "neuro_unsettled_rows", "Rows between two states, to be reconciled.", ("kind",), registry=self._registry
+            "neuro_unsettled_rows",
+            "Rows between two states, to be reconciled.",
+            ("cluster", "kind"),
+            registry=self._registry,
         )
         self._rounds = Gauge(
-            "neuro_reconcile_rounds", "Rounds of reconciling since the start.", registry=self._registry
+            "neuro_reconcile_rounds", "Rounds of reconciling since the start.", ("cluster",), registry=self._registry
         )
 
     def answered(self, method: str, route: str, status: int | None, seconds: float) -> None:
@@ -61,10 +67,10 @@ class Metrics:
         self._seconds.labels(method, route).observe(seconds)
 
     @contextmanager
-    def provider_call(self, call: str) -> Iterator[None]:
-        """Count a call to the provider, and whether it failed."""
-        self._provider_calls.labels(call).inc()
-        failures = self._provider_failures.labels(call)
+    def provider_call(self, cluster: str, call: str) -> Iterator[None]:
+        """Count a call to the provider of a cluster, and whether it failed."""
+        self._provider_calls.labels(cluster, call).inc()
+        failures = self._provider_failures.labels(cluster, call)
         try:
             yield
         except _ANSWERS:
@@ -73,9 +79,10 @@ class Metrics:
             failures.inc()
             raise
 
-    def text(self, unsettled: Mapping[str, int], rounds: int) -> bytes:
-        """All of it, with the numbers that are only looked up when somebody asks."""
-        for kind in UNSETTLED:
-            self._unsettled.labels(kind).set(unsettled[kind])
-        self._rounds.set(rounds)
+    def text(self, unsettled: Mapping[tuple[str, str], int], rounds: Mapping[str, int]) -> bytes:
+        """All of it, with the numbers that are only looked up when somebody asks, by cluster and by cluster and kind."""
+        for cluster, count in rounds.items():
+            self._rounds.labels(cluster).set(count)
+            for kind in UNSETTLED:
+                self._unsettled.labels(cluster, kind).set(unsettled.get((cluster, kind), 0))
         return generate_latest(self._registry)

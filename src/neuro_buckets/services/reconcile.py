@@ -1,7 +1,7 @@
 """Brings everything that a crash or an outage left between two states into one that lasts, and finishes deletions."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -17,14 +17,19 @@ from neuro_buckets.services.failpoints import step
 
 LEASE = timedelta(seconds=60)
 INTERVAL_SECONDS = 60.0
+FIRST_ROUND_SECONDS = 15.0
 
 log = structlog.get_logger(__name__)
 
 
 class Reconciler:
-    """Undoes what was being made, finishes what was being deleted, makes private what is in doubt. Every step can be repeated."""
+    """Undoes what was being made, finishes what was being deleted, makes private what is in doubt. Every step can be repeated.
+
+    Each cluster has one of its own, so that a storage that does not answer holds up no other.
+    """
 
     def __init__(self, repository: Repository, provider: BucketProvider) -> None:
+        self._cluster = repository.cluster
         self._turn = repository.turn_to_reconcile
         self._buckets = repository.buckets
         self._credentials = repository.credentials
@@ -55,8 +60,17 @@ class Reconciler:
         if await self._turn.is_ours():
             await self.run_once(ignore_leases=ignore_leases)
 
+    async def run_at_start(self, *, ignore_leases: bool) -> None:
+        """`run_in_turn`, but not for long: what a storage is slow to settle waits for the rounds to come, and the service does not."""
+        try:
+            async with asyncio.timeout(FIRST_ROUND_SECONDS):
+                await self.run_in_turn(ignore_leases=ignore_leases)
+        except TimeoutError:
+            log.warning("the first round took too long", cluster=self._cluster)
+
     async def run_forever(self) -> None:
-        """Settle in turn, wait, settle again, until cancelled."""
+        """Settle in turn, wait, settle again, until cancelled. For a task of its own: what it logs names the cluster."""
+        structlog.contextvars.bind_contextvars(cluster=self._cluster)
         while True:
             await asyncio.sleep(INTERVAL_SECONDS)
             try:
@@ -174,6 +188,25 @@ class Reconciler:
         if taken is not None and taken.state is RowState.CREATING:
             await step("narrow.mark", self._credentials.move(taken, RowState.DELETING, now() + LEASE))
         return done
+
+
+async def settle_at_start(reconcilers: Iterable[Reconciler], *, ignore_leases: bool) -> None:
+    """The first round in all clusters at once.
+
+    Raises:
+        RepositoryError: the database does not answer.
+    """
+    await _all(one.run_at_start(ignore_leases=ignore_leases) for one in reconcilers)
+
+
+async def narrow_everywhere(reconcilers: Iterable[Reconciler], user: str) -> None:
+    """Take from a user's credentials in all clusters what the user may no longer do there; what fails is left to the next round."""
+    await _all(one.narrow_overreaching(user) for one in reconcilers)
+
+
+async def _all(work: Iterable[Coroutine[Any, Any, None]]) -> None:
+    for error in filter(None, await asyncio.gather(*work, return_exceptions=True)):
+        raise error
 
 
 async def _try(what: str, id_: str, settling: Coroutine[Any, Any, object]) -> None:

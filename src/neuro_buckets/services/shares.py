@@ -1,5 +1,7 @@
 """Sharing: a role on a bucket, a project or an org, given to a user and taken away again."""
 
+from collections.abc import Collection
+
 import structlog
 
 from neuro_buckets.errors import Forbidden, InvalidRequest, NotFound
@@ -7,7 +9,7 @@ from neuro_buckets.models import Bucket, Caller, Role, Share, check_user_name, n
 from neuro_buckets.repository import Repository
 from neuro_buckets.services.buckets import Access, Scope
 from neuro_buckets.services.failpoints import step
-from neuro_buckets.services.reconcile import Reconciler
+from neuro_buckets.services.reconcile import Reconciler, narrow_everywhere
 
 log = structlog.get_logger(__name__)
 
@@ -15,9 +17,9 @@ log = structlog.get_logger(__name__)
 class Shares:
     """Who was given which role. Takes buckets that were loaded for a caller who manages them."""
 
-    def __init__(self, repository: Repository, reconciler: Reconciler) -> None:
+    def __init__(self, repository: Repository, reconcilers: Collection[Reconciler]) -> None:
         self._rows = repository.people
-        self._reconciler = reconciler
+        self._reconcilers = reconcilers
 
     async def on_bucket(self, bucket: Bucket) -> list[Share]:
         """Whom the bucket itself is shared with."""
@@ -81,14 +83,14 @@ class Shares:
             raise InvalidRequest("role: one of 'reader', 'writer' and 'manager'")
         await step("share.put", self._rows.put_share(share, now()))
         log.info("shared", user=share.user, role=share.role.name, bucket=share.bucket_id, project=share.project_name)
-        await self._reconciler.narrow_overreaching(share.user)  # it may be less than before
+        await narrow_everywhere(self._reconcilers, share.user)  # it may be less than before
         return share
 
     async def _take(self, share: Share, what: str) -> None:
         if not await step("share.remove", self._rows.remove_share(share)):
             raise NotFound(f"{what} is not shared with {share.user!r}")
         log.info("unshared", user=share.user, bucket=share.bucket_id, project=share.project_name)
-        await self._reconciler.narrow_overreaching(share.user)
+        await narrow_everywhere(self._reconcilers, share.user)
 
     async def _managed(self, caller: Caller, scope: Scope) -> Share:
         project = scope.project_name or caller.user
