@@ -7,7 +7,9 @@ reader sees one moment, and a writer is alone from its first statement to its co
 import asyncio
 import sqlite3
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 from sqlalchemy import URL, Connection, event, make_url
@@ -17,12 +19,15 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from neuro_buckets.errors import ConfigError
+from neuro_buckets.repository.sqlite_driver import DRIVER, InlineConnection
 
 BUSY_TIMEOUT_SECONDS = 30
 CONNECT_TIMEOUT_SECONDS = 10
 
 # FULL makes an acknowledged commit survive a power cut.
 _PRAGMAS = ("synchronous=FULL", "foreign_keys=ON")
+_SQLITE_THREADS = 4
+"""One for the writer of this process, the others for long reads."""
 _WAL_PAUSE_SECONDS = 0.02
 
 # Advisory locks are numbers in a space that is the database's own: "neur" in ASCII, and which of ours.
@@ -50,13 +55,20 @@ class Sqlite:
 
     def __init__(self, url: URL) -> None:
         self._file = url.database or ""
-        # hide_parameters: a failing statement is logged, its values are not.
-        self._engine = create_async_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
+        self._threads = ThreadPoolExecutor(_SQLITE_THREADS, thread_name_prefix="sqlite")
+        self._engine = create_async_engine(
+            url.set(drivername=DRIVER),
+            hide_parameters=True,  # a failing statement is logged, its values are not
+            connect_args={
+                "timeout": BUSY_TIMEOUT_SECONDS,
+                "factory": partial(InlineConnection, self._threads),
+                "check_same_thread": False,
+            },
+        )
         event.listen(self._engine.sync_engine, "connect", _set_up_connection)
-        event.listen(self._engine.sync_engine, "begin", _begin)
-        self.reader = self._engine.execution_options(begin="BEGIN")
-        # Taking the write lock later than at the start could deadlock.
-        self.writer = self._engine.execution_options(begin="BEGIN IMMEDIATE")
+        event.listen(self._engine.sync_engine, "begin", _begin_on_sqlite)
+        self.reader = self._engine
+        self.writer = self._engine.execution_options(writes=True)
         self.appender = self.migrator = self.writer
         self.sessions = self._engine
 
@@ -67,6 +79,7 @@ class Sqlite:
     async def aclose(self) -> None:
         """Close all connections."""
         await self._engine.dispose()
+        self._threads.shutdown(wait=False)
 
 
 class Postgres:
@@ -157,11 +170,20 @@ def _use_wal(file: str) -> None:
 
 
 def _set_up_connection(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None  # the driver must not begin transactions of its own; `_begin` does
+    connection.isolation_level = None  # the driver must not begin transactions of its own; we do
     cursor = connection.cursor()
     for pragma in _PRAGMAS:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _begin_on_sqlite(connection: Connection) -> None:
+    driver = connection.connection.dbapi_connection
+    assert isinstance(driver, InlineConnection)
+    if connection.get_execution_options().get("writes"):
+        driver.begin_writing(BUSY_TIMEOUT_SECONDS)
+    else:
+        driver.begin_reading()
 
 
 def _begin(connection: Connection) -> None:

@@ -52,7 +52,7 @@ class Context:
     people: People
 
 
-def get_context(request: Request) -> Context:
+async def get_context(request: Request) -> Context:  # what is not async, the framework hands to a thread
     """The parts of the application that received this request."""
     return cast("Context", request.app.state.context)
 
