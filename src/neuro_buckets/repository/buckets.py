@@ -145,8 +145,7 @@ class BucketRows:
         return await self._many(query.limit(PAGE_ROWS))
 
     async def _seen(self, query: Select[Any], values: Mapping[str, str]) -> tuple[Bucket, Role] | None:
-        async with self._database.read() as connection:
-            row = (await connection.execute(query, values)).mappings().one_or_none()
+        row = await self._database.look_up(query, values)
         if row is None or row["role"] == Role.NONE:
             return None
         values = dict(row)

@@ -26,8 +26,8 @@ DRIVER = "sqlite+inline"
 QUICK_SECONDS = 0.005
 _LOOK_STEPS = 10_000
 """Of SQLite's machine, after which it is seen whether a SELECT takes too long: some tenths of a millisecond."""
-_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.001, 0.05
-"""Between two tries to become the writer, twice as long after each."""
+_PAUSE_SECONDS = 0.003
+"""Between two tries to become the writer. Whoever is the writer now is so for some milliseconds."""
 _NEVER = float("inf")
 
 
@@ -92,10 +92,8 @@ class InlineConnection(sqlite3.Connection):
 
     async def _begin_writing(self, wait_seconds: int) -> None:
         give_up_at = time.monotonic() + wait_seconds
-        pause = _PAUSE_SECONDS
         while not self._is_writer(wait_seconds, is_last=time.monotonic() > give_up_at):
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+            await asyncio.sleep(_PAUSE_SECONDS)
         self._writes = True
 
     def _is_writer(self, wait_seconds: int, *, is_last: bool) -> bool:

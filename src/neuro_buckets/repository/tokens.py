@@ -36,8 +36,7 @@ class TokenRows:
 
     async def get(self, token_id: str) -> tuple[Token, bool] | None:
         """The row of one token, revoked or not, and whether its user may administer."""
-        async with self._database.read() as connection:
-            row = (await connection.execute(_BY_ID, {"token_id": token_id})).mappings().one_or_none()
+        row = await self._database.look_up(_BY_ID, {"token_id": token_id})
         if row is None:
             return None
         values = dict(row)
