@@ -81,7 +81,8 @@ def main() -> None:
                     costs += measured
                     save(costs, layered, _about(options), options.out)
                 if spy is not None:
-                    layered += _look(database, services[-1], spy, work, options.scale)
+                    for one in services:
+                        layered += _look(database, one, spy, options)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     save(costs, layered, _about(options), options.out)
@@ -126,9 +127,7 @@ def _wanted(service: Started, made: Made, most: int, scale: float) -> list[Wante
     return found
 
 
-def _once(
-    database: str, service: Started, call: str, number: int, connections: int, wanted: Sequence[Wanted]
-) -> Cost:
+def _once(database: str, service: Started, call: str, number: int, connections: int, wanted: Sequence[Wanted]) -> Cost:
     cpu = service.cpu()
     wall, taken = asyncio.run(timed(service.url, wanted, connections))
     cpu = service.cpu() - cpu
@@ -148,18 +147,17 @@ def _once(
     )
 
 
-def _look(database: str, service: Started, spy: Path, work: Path, scale: float) -> Iterator[Layered]:
-    """Where the time of each call goes, of the last version."""
+def _look(database: str, service: Started, spy: Path, options: argparse.Namespace) -> Iterator[Layered]:
+    """Where the time of each call goes. The stacks are kept, for whoever wants to draw them."""
     for call, (made, _, at_once) in CALLS.items():
-        stacks = work / "stacks"
+        stacks = options.out / f"control_plane-{database}-{service.version}-{call.replace('/', '-')}.stacks"
         watching = layers.watch(spy, service.process, stacks)
         time.sleep(1)  # until it looks
-        wanted = _wanted(service, made, at_once * 2, scale)
+        wanted = _wanted(service, made, at_once * 2, options.scale)
         asyncio.run(timed(service.url, wanted, CONNECTIONS))
         watching.send_signal(signal.SIGINT)
         watching.wait()
         kept = layers.shares(stacks)
-        print(database, call, kept, flush=True)
         yield Layered(database, service.version, call, kept)
 
 
@@ -185,7 +183,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--scale", type=float, default=1.0, help="of the number of requests")
     parser.add_argument("--buckets", type=int, default=10_000, help="rows there are before")
     parser.add_argument("--users", type=int, default=1_000, help="rows there are before")
-    parser.add_argument("--layers", action="store_true", help="look where the time goes, in the last of the sources")
+    parser.add_argument("--layers", action="store_true", help="look where the time goes, too")
     parser.add_argument("--data", type=Path, default=KEPT / "data", help="where the services keep their data")
     parser.add_argument("--out", type=Path, default=KEPT / "results", help="where the results are kept")
     options = parser.parse_args()

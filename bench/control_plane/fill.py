@@ -47,13 +47,17 @@ async def main(directory: Path, most_buckets: int, most_users: int, most_callers
     for name in names:
         others = [bucket for bucket in chance.sample(made, SHARES) if bucket.owner != name]
         visible[name] += others
-        given += [_share(name, bucket_id=bucket.id, role=chance.choice((Role.READER, Role.WRITER))) for bucket in others]
+        given += [
+            _share(name, bucket_id=bucket.id, role=chance.choice((Role.READER, Role.WRITER))) for bucket in others
+        ]
         org_name, project = chance.randrange(ORGS), chance.randrange(PROJECTS)
         given.append(_share(name, f"org{org_name}", f"project{project}", role=Role.WRITER))
     at = now()
     database = Database(config.database)
     try:
-        await _insert(database, users, [{"name": name, "is_admin": False, "created_at": at} for name in names[most_callers:]])
+        await _insert(
+            database, users, [{"name": name, "is_admin": False, "created_at": at} for name in names[most_callers:]]
+        )
         await _insert(database, orgs, [{"name": f"org{org}", "created_at": at} for org in range(ORGS)])
         await _insert(
             database,
@@ -66,7 +70,11 @@ async def main(directory: Path, most_buckets: int, most_users: int, most_callers
         )
         await _insert(database, buckets, rows)
         await _insert(database, shares, given)
-        await _insert(database, audit, [_audited(names[entry % most_users], made[entry % len(made)].id) for entry in range(AUDIT_ENTRIES)])
+        await _insert(
+            database,
+            audit,
+            [_audited(names[entry % most_users], made[entry % len(made)].id) for entry in range(AUDIT_ENTRIES)],
+        )
     finally:
         await database.aclose()
     print(

@@ -1,7 +1,7 @@
-"""Where the time of a request goes: py-spy looks at the service a hundred times a second, and each look is counted for a layer.
+"""Where the time of a request goes: py-spy looks two hundred times a second who holds the interpreter, and each look is counted for a layer.
 
 A look is a stack; the innermost function in it that belongs to a layer decides. What belongs to none, like asyncio and
-contextlib, counts for whoever called it; what nobody of ours called is the event loop, its sockets and idle threads that wake up.
+contextlib, counts for whoever called it; what nobody of ours called is the event loop with its sockets.
 """
 
 import re
@@ -32,8 +32,10 @@ _SECONDS = 120
 
 def watch(program: Path, process: int, out: Path) -> "subprocess.Popen[bytes]":
     """Begin to look; ends with SIGINT."""
-    command = [str(program), "record", "--native", "-F", "--rate", "100", "--duration", str(_SECONDS), "--format", "raw"]
-    return subprocess.Popen([*command, "-o", str(out), "--pid", str(process)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = [str(program), "record", "--gil", "-F", "--rate", "200", "--duration", str(_SECONDS), "--format", "raw"]
+    return subprocess.Popen(
+        [*command, "-o", str(out), "--pid", str(process)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
 
 
 def shares(stacks: Path) -> dict[str, float]:

@@ -60,7 +60,8 @@ def tables(costs: Sequence[Cost], layered: Sequence[Layered], about: Mapping[str
             lines += [*_costs([cost for cost in found if cost.version == version]), ""]
         for version in versions[1:]:
             lines += [f"### {database}: {versions[0]} ÷ {version}", "", *_ratios(found, versions[0], version), ""]
-        lines += _layers([one for one in layered if one.database == database], costs)
+        for version in versions:
+            lines += _layers([one for one in layered if (one.database, one.version) == (database, version)], costs)
     return "\n".join(lines)
 
 
@@ -79,7 +80,8 @@ def _ratios(costs: Sequence[Cost], before: str, after: str) -> Iterator[str]:
     yield "|---|" + "--:|" * 5
     for call in dict.fromkeys(cost.call for cost in costs):
         first, second = (
-            _split([cost for cost in costs if (cost.call, cost.version) == (call, version)]) for version in (before, after)
+            _split([cost for cost in costs if (cost.call, cost.version) == (call, version)])
+            for version in (before, after)
         )
         cells = [_ratio(first[0], second[0], name) for name in ("p50_us", "p99_us", "cpu_us")]
         cells += [1 / _ratio(first[1], second[1], "per_second"), _ratio(first[1], second[1], "cpu_us")]
@@ -89,7 +91,7 @@ def _ratios(costs: Sequence[Cost], before: str, after: str) -> Iterator[str]:
 def _layers(layered: Sequence[Layered], costs: Sequence[Cost]) -> Iterator[str]:
     if not layered:
         return
-    yield f"### {layered[0].database}: where the CPU of a request goes, µs at 32 connections"
+    yield f"### {layered[0].database}, {layered[0].version}: where the CPU of a request goes, µs at 32 connections"
     yield ""
     yield f"| layer | {' | '.join(f'`{one.call}`' for one in layered)} |"
     yield "|---|" + "--:|" * len(layered)
@@ -111,11 +113,11 @@ def _split(costs: Sequence[Cost]) -> tuple[list[Cost], list[Cost]]:
 
 
 def _of(costs: Sequence[Cost], name: str) -> float:
-    return median(getattr(cost, name) for cost in costs)
+    values: list[float] = [getattr(cost, name) for cost in costs]
+    return median(values)
 
 
 def _ratio(before: Sequence[Cost], after: Sequence[Cost], name: str) -> float:
     """The median of the ratios within each round."""
-    return median(
-        getattr(first, name) / getattr(second, name) for first, second in zip(before, after, strict=False)
-    )
+    ratios: list[float] = [getattr(one, name) / getattr(two, name) for one, two in zip(before, after, strict=True)]
+    return median(ratios)

@@ -88,11 +88,19 @@ def postgresql() -> Iterator[Callable[[str], str]]:
         if as_postgres:
             shutil.chown(directory, "postgres", "postgres")
         where = ["-h", "127.0.0.1", "-p", port, "-U", "neuro"]
-        initdb = [programs / "initdb", "--pgdata=data", "--username=neuro", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"]
+        initdb = [
+            str(programs / "initdb"),
+            "--pgdata=data",
+            "--username=neuro",
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--locale=C.UTF-8",
+        ]
         subprocess.run([*as_postgres, *initdb], cwd=directory, check=True, capture_output=True)
+        postgres = str(programs / "postgres")
         settings = ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-p", port]
         server = subprocess.Popen(
-            [*as_postgres, programs / "postgres", "-D", "data", *settings],
+            [*as_postgres, postgres, "-D", "data", *settings],
             cwd=directory,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -144,8 +144,8 @@ class BucketRows:
             query = query.where(buckets.c.public_lease_until <= lease_ended_by)
         return await self._many(query.limit(PAGE_ROWS))
 
-    async def _seen(self, query: Select[Any], values: Mapping[str, str]) -> tuple[Bucket, Role] | None:
-        row = await self._database.look_up(query, values)
+    async def _seen(self, query: Select[Any], asked: Mapping[str, str]) -> tuple[Bucket, Role] | None:
+        row = await self._database.look_up(query, asked)
         if row is None or row["role"] == Role.NONE:
             return None
         values = dict(row)

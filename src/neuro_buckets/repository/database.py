@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, make_url
+from sqlalchemy import Insert, RowMapping, Select, make_url
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -60,15 +60,17 @@ class Database:
         async with self._turn, self._transaction(self._dialect.writer) as connection:
             yield connection
 
-    @asynccontextmanager
-    async def append(self) -> AsyncIterator[AsyncConnection]:
-        """For one statement, which adds rows and reads nothing: where the database can, others write meanwhile."""
-        if self.shared:
-            async with self._transaction(self._dialect.appender) as connection:
-                yield connection
-        else:
-            async with self.write() as connection:
-                yield connection
+    async def append(self, statement: Insert, values: Mapping[str, Any]) -> None:
+        """Run a statement that is alone, adds rows and reads nothing: where the database can, others write meanwhile."""
+        engine = self._dialect.appender.sync_engine
+
+        def run() -> None:
+            with engine.begin() as connection:
+                connection.execute(statement, values)
+
+        async with nullcontext() if self.shared else self._turn:
+            with self.translated():
+                await greenlet_spawn(run)
 
     @asynccontextmanager
     async def migrate(self) -> AsyncIterator[AsyncConnection]:

@@ -92,7 +92,7 @@ class InlineConnection(sqlite3.Connection):
 
     async def _begin_writing(self, wait_seconds: int) -> None:
         give_up_at = time.monotonic() + wait_seconds
-        while not self._is_writer(wait_seconds, is_last=time.monotonic() > give_up_at):
+        while not self._is_writer(wait_seconds, is_last=time.monotonic() > give_up_at):  # noqa: ASYNC110 - another process
             await asyncio.sleep(_PAUSE_SECONDS)
         self._writes = True
 
