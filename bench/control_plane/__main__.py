@@ -3,7 +3,7 @@
 python -m bench.control_plane                                                both databases, five rounds
 python -m bench.control_plane --scale 0.2 --rounds 1                         a short run
 python -m bench.control_plane --sources before=../old/src,now=src            two versions side by side, in turn
-python -m bench.control_plane --layers                                       also where the time goes, with py-spy
+python -m bench.control_plane --layers                                       also where the time goes, as py-spy sees it
 """
 
 import argparse
@@ -105,7 +105,7 @@ def _measure(database: str, services: Sequence[Started], options: argparse.Names
     """All rounds; the versions take turns in who begins. The first round warms up, and is not kept."""
     for number in range(options.rounds + 1):
         round_of: list[Cost] = []
-        turn = number % len(services)
+        turn = (number - 1) % len(services)
         for call, (made, in_sequence, at_once) in CALLS.items():
             for one in [*services[turn:], *services[:turn]]:
                 for connections, most in ((1, in_sequence), (CONNECTIONS, at_once)):

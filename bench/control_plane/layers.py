@@ -1,6 +1,6 @@
-"""Where the time of a request goes: py-spy looks two hundred times a second who holds the interpreter, and each look is counted for a layer.
+"""Where the time of a request goes: py-spy looks two hundred times a second who holds the interpreter, and counts it for a layer.
 
-A look is a stack; the innermost function in it that belongs to a layer decides. What belongs to none, like asyncio and
+What it sees is a stack; the innermost function in it that belongs to a layer decides. What belongs to none, like asyncio and
 contextlib, counts for whoever called it; what nobody of ours called is the event loop with its sockets.
 """
 
