@@ -105,6 +105,7 @@ class _Connection(asyncio.Protocol):
 
 async def _open(url: str) -> _Connection:
     parts = urlsplit(url)
-    assert parts.hostname is not None and parts.port is not None
+    assert parts.hostname is not None
+    assert parts.port is not None
     _, connection = await asyncio.get_running_loop().create_connection(_Connection, parts.hostname, parts.port)
     return connection

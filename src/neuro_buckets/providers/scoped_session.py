@@ -7,6 +7,7 @@ import json
 import re
 import socket
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -101,10 +102,9 @@ class KeptConnections:
         """
         from botocore.exceptions import ConnectionClosedError
 
-        try:
+        with suppress(ConnectionClosedError):
             return self._http.send(request)
-        except ConnectionClosedError:
-            return self._http.send(request)
+        return self._http.send(request)
 
     def close(self) -> None:
         """Close them."""
