@@ -1,6 +1,7 @@
 """STS is asked over connections that are kept; one that the storage has closed meanwhile costs no call."""
 
 import contextlib
+import gc
 import socket
 import threading
 import time
@@ -62,6 +63,7 @@ def sts() -> Iterator[Sts]:
         serving.start()
         yield sts
         listener.shutdown(socket.SHUT_RDWR)
+    gc.collect()  # a request that failed leaves a cycle in urllib3, which holds a socket
     for thread in (serving, *sts.threads):
         thread.join(timeout=5)
 
