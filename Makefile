@@ -44,10 +44,11 @@ lint: setup-test
 types: setup-test
 	$(BIN)/mypy
 
-bench: setup           ## the same work with ours and with every peer; ARGS="--scale 0.1 --rounds 1" for a short run
+bench: setup postgres  ## the same work with ours and with every peer; ARGS="--scale 0.1 --rounds 1" for a short run
 	@command -v openssl >/dev/null && echo '#include <openssl/ssl.h>' | cc -E - >/dev/null 2>&1 \
 	  || { apt-get update -q && apt-get install -qy gcc libc6-dev libssl-dev openssl; }
 	$(if $(ARGS),,$(BIN)/python -m bench.growth)
+	$(if $(ARGS),,$(BIN)/python -m bench.control_plane --layers)
 	$(BIN)/python -m bench $(ARGS)
 
 docs: setup-test       ## the examples in README and docs are run as tests

@@ -17,6 +17,7 @@ REQUIREMENTS = {
     "obstore": "obstore==0.12.1",
     "aiobotocore": "aiobotocore==3.10.0",
     "apolo-sdk": "apolo-sdk==26.9.0",
+    "py-spy": "py-spy==0.4.3",
 }
 
 

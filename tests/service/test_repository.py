@@ -182,6 +182,17 @@ async def test_a_server_that_was_restarted_costs_no_call(postgres: Postgres, pos
     await repository.aclose()
 
 
+async def test_connections_that_were_cut_just_now_cost_no_look_up(postgres: Postgres, postgres_url: str) -> None:
+    """Within a second after its last use a connection is taken to be there, unless something can be seen of its end."""
+    repository = await Repository.open(asyncpg_url(postgres_url))
+    await asyncio.gather(*(repository.tokens.get("none") for _ in range(10)))
+    cut = "SELECT pg_terminate_backend(pid, 9000) FROM pg_stat_activity WHERE application_name = 'neuro-buckets'"
+    for _ in range(3):
+        postgres.execute(cut)
+        assert await asyncio.gather(*(repository.tokens.get("none") for _ in range(20))) == [None] * 20
+    await repository.aclose()
+
+
 async def test_a_writer_that_waits_too_long_is_told_to_try_again(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,6 +27,7 @@ from neuro_buckets.providers.base import Access, Grant, IssuedCredentials
 from neuro_buckets.providers.presigned import presigned_url
 from neuro_buckets.providers.scoped_session import (
     Actions,
+    KeptConnections,
     StsEndpoint,
     assume_scoped_role,
     check_bucket_name,
@@ -98,6 +99,7 @@ class SeaweedProvider:
         self.signs_as_principals = iam is not None
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="seaweedfs")
         self._client: S3Client | None = None
+        self._to_sts: KeptConnections | None = None
         self._client_lock = threading.Lock()
 
     async def create_bucket(self, name: str) -> None:
@@ -119,7 +121,7 @@ class SeaweedProvider:
         policy = scoped_policy(grants, ACTIONS, most_characters=POLICY_CHARACTERS)
         if expires_in_seconds not in SESSION_SECONDS:
             raise InvalidRequest(f"credentials last {_between(SESSION_SECONDS)} seconds, not {expires_in_seconds}")
-        return await self._run(_issue, self._sts, policy, expires_in_seconds)
+        return await self._run(self._issue, policy, expires_in_seconds)
 
     async def create_principal(self, name: str, grants: Sequence[Grant]) -> Mapping[str, str]:
         """A user with a key of its own, which can make no other keys.
@@ -178,6 +180,9 @@ class SeaweedProvider:
         if self._client is not None:
             self._client.close()
             self._client = None
+        if self._to_sts is not None:
+            self._to_sts.close()
+            self._to_sts = None
 
     def _values(self, access_key: str, secret_key: str) -> Mapping[str, str]:
         """A key as clients want it."""
@@ -246,6 +251,15 @@ class SeaweedProvider:
         except ImportError as error:
             raise ConfigError("the seaweedfs provider needs boto3: pip install 'neuro-buckets[seaweedfs]'") from error
 
+    def _issue(self, policy: str, seconds: int) -> IssuedCredentials:
+        try:
+            with self._client_lock:
+                if self._to_sts is None:
+                    self._to_sts = KeptConnections(most=_THREADS)
+            return assume_scoped_role(self._sts, policy, seconds, self._to_sts)
+        except ImportError as error:
+            raise ConfigError("the seaweedfs provider needs boto3: pip install 'neuro-buckets[seaweedfs]'") from error
+
     def _check(self) -> None:
         s3 = self._s3()
         with _translated(self._sts.url, "(all)"):
@@ -302,13 +316,6 @@ def _make_client(sts: StsEndpoint) -> "S3Client":
         ),
     )
     return client
-
-
-def _issue(sts: StsEndpoint, policy: str, seconds: int) -> IssuedCredentials:
-    try:
-        return assume_scoped_role(sts, policy, seconds)
-    except ImportError as error:
-        raise ConfigError("the seaweedfs provider needs boto3: pip install 'neuro-buckets[seaweedfs]'") from error
 
 
 def _wait_until_known(values: Mapping[str, str], bucket: str) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy import delete, insert, select
 from neuro_buckets.repository.database import Database
 from neuro_buckets.repository.tables import audit
 
+_ADD = insert(audit).inline()  # the id that it gets is not asked for
 _CHOSEN = ("asked_for", "address")
 MOST_REMOVED = 10_000
 """At once: a transaction of that size does not hold up others."""
@@ -49,8 +50,7 @@ class AuditRows:
         """Write down an entry that is `fitted`; it is on the disk when this returns."""
         values = asdict(entry)
         del values["id"]
-        async with self._database.append() as connection:
-            await connection.execute(insert(audit).values(values))
+        await self._database.append(_ADD, values)
 
     async def page(
         self, *, limit: int, before: int | None = None, user: str | None = None, resource_id: str | None = None

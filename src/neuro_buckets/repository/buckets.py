@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, bindparam, delete, insert, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from neuro_buckets.errors import Conflict
@@ -18,6 +18,16 @@ from neuro_buckets.repository.tables import buckets, shares
 
 PAGE_ROWS = 500
 _ACTIVE = buckets.c.state == RowState.ACTIVE
+# Asked with most requests, and built once: building one takes longer than it takes the database to answer.
+_SEEN = select(buckets, role_of(bindparam("seen_by")).label("role")).where(
+    _ACTIVE, buckets.c.cluster == bindparam("here")
+)
+_BY_ID = _SEEN.where(buckets.c.id == bindparam("bucket_id"))
+_BY_NAME = _SEEN.where(
+    buckets.c.org_name == bindparam("in_org"),
+    buckets.c.project_name == bindparam("in_project"),
+    buckets.c.name == bindparam("called"),
+)
 
 
 class BucketRows:
@@ -30,18 +40,14 @@ class BucketRows:
 
     async def by_id(self, user: str, bucket_id: str) -> tuple[Bucket, Role] | None:
         """The active bucket of this id, if the user has a role on it, and which."""
-        return await self._seen(user, buckets.c.id == bucket_id)
+        return await self._seen(_BY_ID, {"seen_by": user, "bucket_id": bucket_id})
 
     async def by_name(
         self, user: str, org_name: str | None, project_name: str, name: str
     ) -> tuple[Bucket, Role] | None:
         """The active bucket of this name in this project, if the user has a role on it, and which."""
-        return await self._seen(
-            user,
-            buckets.c.org_name == (org_name or ""),
-            buckets.c.project_name == project_name,
-            buckets.c.name == name,
-        )
+        place = {"in_org": org_name or "", "in_project": project_name, "called": name}
+        return await self._seen(_BY_NAME, {"seen_by": user, **place})
 
     async def pages(
         self, user: str, *, org_name: str | None = None, project_name: str | None = None
@@ -144,10 +150,8 @@ class BucketRows:
             query = query.where(buckets.c.public_lease_until <= lease_ended_by)
         return await self._many(query.limit(PAGE_ROWS))
 
-    async def _seen(self, user: str, *conditions: ColumnElement[bool]) -> tuple[Bucket, Role] | None:
-        query = select(buckets, role_of(user).label("role")).where(_ACTIVE, self._here, *conditions)
-        async with self._database.read() as connection:
-            row = (await connection.execute(query)).mappings().one_or_none()
+    async def _seen(self, query: Select[Any], asked: Mapping[str, str]) -> tuple[Bucket, Role] | None:
+        row = await self._database.look_up(query, {**asked, "here": self._cluster})
         if row is None or row["role"] == Role.NONE:
             return None
         values = dict(row)

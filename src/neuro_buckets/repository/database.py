@@ -1,13 +1,15 @@
 """The connection to the database: what a transaction is, and what its failure means. Knows no table, and no dialect."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, nullcontext
+from typing import Any
 
-from sqlalchemy import make_url
+from sqlalchemy import Insert, RowMapping, Select, make_url
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.util import greenlet_spawn
 
 from neuro_buckets.errors import ConfigError, ServiceError
 from neuro_buckets.repository.dialects import dialect_of, reason_of
@@ -34,6 +36,18 @@ class Database:
         """Whether other services may be at work on it."""
         return self._dialect.shared
 
+    async def look_up(self, query: Select[Any], values: Mapping[str, Any]) -> RowMapping | None:
+        """The one row of a statement that is alone, and so sees one moment without a transaction; None where there is none."""
+        engine = self._dialect.single.sync_engine
+
+        def run() -> RowMapping | None:
+            with engine.connect() as connection:
+                return connection.execute(query, values).mappings().one_or_none()
+
+        with self.translated():
+            found: RowMapping | None = await greenlet_spawn(run)
+            return found
+
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that only reads, and sees one moment."""
@@ -46,15 +60,17 @@ class Database:
         async with self._turn, self._transaction(self._dialect.writer) as connection:
             yield connection
 
-    @asynccontextmanager
-    async def append(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that only adds rows and has read nothing: where the database can, others write meanwhile."""
-        if self.shared:
-            async with self._transaction(self._dialect.appender) as connection:
-                yield connection
-        else:
-            async with self.write() as connection:
-                yield connection
+    async def append(self, statement: Insert, values: Mapping[str, Any]) -> None:
+        """Run a statement that is alone, adds rows and reads nothing: where the database can, others write meanwhile."""
+        engine = self._dialect.appender.sync_engine
+
+        def run() -> None:
+            with engine.begin() as connection:
+                connection.execute(statement, values)
+
+        async with nullcontext() if self.shared else self._turn:
+            with self.translated():
+                await greenlet_spawn(run)
 
     @asynccontextmanager
     async def migrate(self) -> AsyncIterator[AsyncConnection]:

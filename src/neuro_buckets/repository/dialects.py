@@ -5,25 +5,34 @@ reader sees one moment, and a writer is alone from its first statement to its co
 """
 
 import asyncio
+import select
 import sqlite3
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 from sqlalchemy import URL, Connection, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from neuro_buckets.errors import ConfigError
+from neuro_buckets.repository.sqlite_driver import DRIVER, InlineConnection
 
 BUSY_TIMEOUT_SECONDS = 30
 CONNECT_TIMEOUT_SECONDS = 10
 
 # FULL makes an acknowledged commit survive a power cut.
 _PRAGMAS = ("synchronous=FULL", "foreign_keys=ON")
+_SQLITE_THREADS = 4
+"""One for the writer of this process, the others for long reads."""
 _WAL_PAUSE_SECONDS = 0.02
+
+_TRUSTED_SECONDS = 1.0
+"""After its last use a connection is taken to be there still, unless it was closed where we can see it."""
 
 # Advisory locks are numbers in a space that is the database's own: "neur" in ASCII, and which of ours.
 _WRITER_LOCK = "1852142962, 1"
@@ -50,13 +59,21 @@ class Sqlite:
 
     def __init__(self, url: URL) -> None:
         self._file = url.database or ""
-        # hide_parameters: a failing statement is logged, its values are not.
-        self._engine = create_async_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
+        self._threads = ThreadPoolExecutor(_SQLITE_THREADS, thread_name_prefix="sqlite")
+        self._engine = create_async_engine(
+            url.set(drivername=DRIVER),
+            hide_parameters=True,  # a failing statement is logged, its values are not
+            connect_args={
+                "timeout": BUSY_TIMEOUT_SECONDS,
+                "factory": partial(InlineConnection, self._threads),
+                "check_same_thread": False,
+            },
+        )
         event.listen(self._engine.sync_engine, "connect", _set_up_connection)
-        event.listen(self._engine.sync_engine, "begin", _begin)
-        self.reader = self._engine.execution_options(begin="BEGIN")
-        # Taking the write lock later than at the start could deadlock.
-        self.writer = self._engine.execution_options(begin="BEGIN IMMEDIATE")
+        event.listen(self._engine.sync_engine, "begin", _begin_on_sqlite)
+        self.reader = self._engine.execution_options(begins=InlineConnection.begin_reading)
+        self.writer = self._engine.execution_options(begins=_begin_writing)
+        self.single = self._engine
         self.appender = self.migrator = self.writer
         self.sessions = self._engine
 
@@ -67,6 +84,7 @@ class Sqlite:
     async def aclose(self) -> None:
         """Close all connections."""
         await self._engine.dispose()
+        self._threads.shutdown(wait=False)
 
 
 class Postgres:
@@ -90,8 +108,8 @@ class Postgres:
         self._engine = create_async_engine(
             url,
             hide_parameters=True,
-            pool_pre_ping=True,  # connections that an outage has cut are replaced before anybody uses them
             connect_args={
+                "connection_class": _watched(asyncpg.Connection),
                 "timeout": CONNECT_TIMEOUT_SECONDS,
                 "command_timeout": BUSY_TIMEOUT_SECONDS,
                 "server_settings": hurried,
@@ -107,12 +125,30 @@ class Postgres:
         for engine in (self._engine, self._patient):
             event.listen(engine.sync_engine, "begin", _begin)
             event.listen(engine.sync_engine, "before_cursor_execute", _without_nul, retval=True)
-        self.appender = self._engine.execution_options(isolation_level="READ COMMITTED")
+        event.listen(self._engine.sync_engine, "checkout", self._check)
+        event.listen(self._engine.sync_engine, "checkin", _note_use)
+        self.appender = self.single = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         alone = {"isolation_level": "READ COMMITTED", "begin": f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})"}
         self.reader = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         self.writer = self._engine.execution_options(**alone)
         self.migrator = self._patient.execution_options(**alone)
         self.sessions = self._patient.execution_options(isolation_level="AUTOCOMMIT")
+
+    def _check(self, adapter: Any, entry: ConnectionPoolEntry, _handed_out: object) -> None:
+        """Replace a connection that an outage has cut, with all others, before anybody uses it.
+
+        A question to the server takes as long as a look-up, so it is asked only where nobody has used the connection just
+        now, or where something has arrived on it that nobody has asked for.
+        """
+        used_at = entry.info.get("used_at")
+        if used_at is None:  # it is new
+            return
+        if time.monotonic() - used_at < _TRUSTED_SECONDS and adapter.driver_connection.is_quiet():
+            return
+        try:
+            adapter.ping()
+        except (adapter.dbapi.Error, *self.errors) as error:
+            raise InvalidatePoolError("a connection was cut") from error
 
     async def prepare(self) -> None:
         """Nothing: whoever runs the server has made the database."""
@@ -157,11 +193,41 @@ def _use_wal(file: str) -> None:
 
 
 def _set_up_connection(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None  # the driver must not begin transactions of its own; `_begin` does
+    connection.isolation_level = None  # the driver must not begin transactions of its own; we do
     cursor = connection.cursor()
     for pragma in _PRAGMAS:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _begin_on_sqlite(connection: Connection) -> None:
+    if (begins := connection.get_execution_options().get("begins")) is not None:
+        begins(connection.connection.dbapi_connection)
+
+
+def _begin_writing(connection: InlineConnection) -> None:
+    connection.begin_writing(BUSY_TIMEOUT_SECONDS)
+
+
+def _note_use(_adapter: object, entry: ConnectionPoolEntry) -> None:
+    entry.info["used_at"] = time.monotonic()
+
+
+def _watched(base: type) -> type:
+    """Connections of the driver that tell whether something has arrived which nobody has read."""
+
+    class Watched(base):  # type: ignore[misc]  # the driver comes without types, and need not be installed
+        __slots__ = ("_arrived",)
+
+        def __init__(self, protocol: object, transport: asyncio.Transport, *others: object) -> None:
+            super().__init__(protocol, transport, *others)
+            self._arrived = select.poll()
+            self._arrived.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+
+        def is_quiet(self) -> bool:
+            return not self.is_closed() and not self._arrived.poll(0)
+
+    return Watched
 
 
 def _begin(connection: Connection) -> None:

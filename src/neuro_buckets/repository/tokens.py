@@ -5,11 +5,18 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from neuro_buckets.models import Token, TokenScope, User
 from neuro_buckets.repository.database import Database
 from neuro_buckets.repository.tables import tokens, users
+
+# Asked with every request, so it is built once.
+_BY_ID = (
+    select(tokens, users.c.is_admin)
+    .join(users, users.c.name == tokens.c.user)
+    .where(tokens.c.id == bindparam("token_id"))
+)
 
 
 class TokenRows:
@@ -29,9 +36,7 @@ class TokenRows:
 
     async def get(self, token_id: str) -> tuple[Token, bool] | None:
         """The row of one token, revoked or not, and whether its user may administer."""
-        query = select(tokens, users.c.is_admin).join(users, users.c.name == tokens.c.user)
-        async with self._database.read() as connection:
-            row = (await connection.execute(query.where(tokens.c.id == token_id))).mappings().one_or_none()
+        row = await self._database.look_up(_BY_ID, {"token_id": token_id})
         if row is None:
             return None
         values = dict(row)

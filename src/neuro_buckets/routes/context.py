@@ -57,7 +57,7 @@ class Context:
     people: People
 
 
-def get_context(request: Request) -> Context:
+async def get_context(request: Request) -> Context:  # what is not async, the framework hands to a thread
     """The parts of the application that received this request, for the cluster that its path names, or the default one."""
     return cast("Context", getattr(request.state, "context", request.app.state.context))
 
