@@ -92,13 +92,14 @@ async def test_a_source_that_changed_is_seen_where_the_storage_does_not_look(
 ) -> None:
     """It is changed between the first look at it and the last."""
     monkeypatch.setattr(s3_copy, "WHOLE_BYTES", 0 if in_parts else 5)
-    etags = ['"e1"', '"e2"'] if in_parts else ['"e2"']
+    etags = ["e1"] if in_parts else []
     asked: list[str] = []
 
     def answer(method: str, target: str) -> bytes:
         asked.append(f"{method} {target.partition('?')[2]}")
         if method == "HEAD":
-            return f"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nETag: {etags.pop(0)}\r\n\r\n".encode()
+            etag = etags.pop() if etags else "e2"
+            return f'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nETag: "{etag}"\r\n\r\n'.encode()
         if method == "POST":
             return ok(b"<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>")
         if method == "GET":
@@ -113,6 +114,20 @@ async def test_a_source_that_changed_is_seen_where_the_storage_does_not_look(
             await store.copy(store, INFO, "to")
     assert [line for line in asked if line.startswith("POST")] == ["POST uploads="] * in_parts  # and no completion
     assert [line for line in asked if line.startswith("DELETE")] == ["DELETE uploadId=u"] * in_parts
+
+
+@pytest.mark.parametrize("code", ["NoSuchKey", "NoSuchBucket", "PreconditionFailed", "AccessDenied", "NotImplemented"])
+async def test_what_only_its_own_credentials_find_is_left_to_the_caller(code: str) -> None:
+    """As where each account has bucket names of its own, and what is asked for is, for the other account, not there, or another."""
+    status = {"NoSuchKey": 404, "NoSuchBucket": 404, "PreconditionFailed": 412, "AccessDenied": 403}.get(code, 501)
+
+    def answer(method: str, target: str) -> bytes:
+        if method == "HEAD" and target.endswith("/from"):
+            return b'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nETag: "e1"\r\n\r\n'
+        return ok(f"<Error><Code>{code}</Code></Error>".encode(), status=f"{status} No")
+
+    async with answering(answer) as (store, _):
+        assert await store.copy(store, INFO, "to") is False
 
 
 async def test_the_source_is_named_exactly_and_pinned() -> None:

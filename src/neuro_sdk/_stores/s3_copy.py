@@ -70,23 +70,19 @@ async def copy(store: BlobStore, wire: S3Wire, source: Source, key: str) -> bool
     to, origin = await wire.current_endpoint(), await source.wire.current_endpoint()
     if info.etag is None or to.storage != origin.storage:
         return False
-    if (to.bucket, key) == (origin.bucket, info.key):  # which S3 refuses to do
-        if (await store.head(key)).etag != info.etag:
-            raise BlobChanged(f"{source}: another blob is there now")
-        return True
     try:
-        if info.size <= WHOLE_BYTES:
+        if (to.bucket, key) == (origin.bucket, info.key):  # which S3 refuses to do
+            if (await store.head(key)).etag != info.etag:
+                raise BlobChanged(f"{source}: another blob is there now")
+        elif info.size <= WHOLE_BYTES:
             await _copy_whole(store, wire, source, key)
         else:
             await _copy_in_parts(store, wire, source, key)
     except (AuthorizationError, NotSupportedError):
         return False  # each side with its own credentials may do what one cannot do for both
-    except BlobNotFound as error:
-        raise BlobNotFound(f"{source}: there is no such blob") from error
-    except BlobChanged as error:
-        raise BlobChanged(f"{source}: another blob is there now") from error
-    except BucketNotFound as error:
-        raise BucketNotFound(f"{source}, to be copied to {wire.what(key)}: one of the buckets is gone") from error
+    except (BlobNotFound, BlobChanged, BucketNotFound):
+        await source.check()
+        return False  # it is there, but not for these credentials: on some kin of S3 each account has bucket names of its own
     return True
 
 
