@@ -46,9 +46,10 @@ class S3Haul(S3AtHand):
         if endpoint is None:
             return None
         query = canonical_query([("partNumber", str(number)), ("uploadId", upload_id)])
+        size = body.size if isinstance(body, Stretch) else len(body)
         put = _Put(endpoint, key, query, body, checksum=self._traits.checksums)
         etag = await self._haul.run(put)
-        return Part(number, etag, put.size, put.text) if etag else None
+        return Part(number, etag, size, put.text) if etag else None
 
     async def get(self, info: BlobInfo, start: int, stop: int, descriptor: int, moved: Callable[[int], None]) -> int:
         """See `Haul.get`."""
@@ -86,23 +87,23 @@ class _Put:
     text: str | None = None
     """The checksum, once it is known."""
 
-    @property
-    def size(self) -> int:
-        return self.body.size if isinstance(self.body, Stretch) else len(self.body)
-
     def __call__(self, line: Line) -> str:
         """The etag. The body is read twice, first for its checksum: the provider refuses it if it is another the second time."""
+        body, self.body = (
+            self.body,
+            b"",
+        )  # the thread may hold this a while longer than anybody waits for it, and its memory is wanted
         headers: Pairs = []
         if self.checksum:
             crc = 0
-            for piece in line.pieces(self.body):
+            for piece in line.pieces(body):
                 crc = zlib.crc32(piece, crc)
             self.text = checksum_text(crc)
             headers = [("x-amz-checksum-crc32", self.text)]
         if self.check is not None:
             self.check()
         target, signed = self.endpoint.sign("PUT", self.key, headers, self.query)
-        answer = line.ask("PUT", target, signed, self.body)
+        answer = line.ask("PUT", target, signed, body)
         text, etag = line.read(), answer.headers.get("etag")
         if answer.status != 200 or text or not etag:
             raise Refused(answer.status)
