@@ -35,8 +35,11 @@ class Stage:
         return root
 
     def sparse(self, size: int) -> Path:
-        """A file with nothing in it, as long as that."""
-        path = self.large / "sparse.bin"
+        """A file with nothing in it, as long as that.
+
+        In /dev/shm, as a rule: a hole on a disk is read into the cache of its pages, and a cache that is full costs whoever reads on.
+        """
+        path = self.files / "sparse.bin"
         with path.open("wb") as file:
             file.truncate(size)
         return path

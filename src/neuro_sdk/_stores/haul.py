@@ -47,10 +47,11 @@ class StoreHaul(Generic[E]):
         endpoint = self._of_its_own(key)
         if endpoint is None:
             return None
+        size = body.size if isinstance(body, Stretch) else len(body)
         query, known = self._manner.part(upload_id, number)
         put = _Put(endpoint, key, canonical_query(query), body, self._manner.checksum, (), known)
         etag = await self._haul.run(put)
-        return Part(number, etag, put.size, put.text) if etag else None
+        return Part(number, etag, size, put.text) if etag else None
 
     async def get(self, info: BlobInfo, start: int, stop: int, descriptor: int, moved: Callable[[int], None]) -> int:
         """See `Haul.get`."""
@@ -91,23 +92,22 @@ class _Put:
     text: str | None = None
     """The checksum, once it is known."""
 
-    @property
-    def size(self) -> int:
-        return self.body.size if isinstance(self.body, Stretch) else len(self.body)
-
     def __call__(self, line: Line) -> str:
         """The etag. The body is read twice, first for its checksum: the provider refuses it if it is another the second time."""
+        # The thread may hold this object a while longer than anybody waits for it, and the memory of the body is wanted.
+        body, self.body = self.body, b""
+        size = body.size if isinstance(body, Stretch) else len(body)
         headers = [*self.headers]
         if self.checksum is not None:
             running = self.checksum.begin()
-            for piece in line.pieces(self.body):
+            for piece in line.pieces(body):
                 running.update(piece)
             self.text = text_of(running)
             headers.append((self.checksum.header, self.text))
         if self.check is not None:
             self.check()
-        target, signed = self.endpoint.sign("PUT", self.key, headers, self.query, self.size)
-        answer = line.ask("PUT", target, signed, self.body)
+        target, signed = self.endpoint.sign("PUT", self.key, headers, self.query, size)
+        answer = line.ask("PUT", target, signed, body)
         text, etag = line.read(), self.known_etag or answer.headers.get("etag")
         if answer.status not in {200, 201} or text or not etag:
             raise Refused(answer.status)

@@ -20,6 +20,7 @@ _GROWTH = (1, 2, 3, 3, 6, 12, 24, 48, 96, 192)
 """How much larger than the smallest the parts of a stream are, a thousand of each. The first five fit into what may be held, which is
 234 GiB of the stream; all ten are 5.9 TiB, more than any provider takes."""
 _ABORT_SECONDS = 15.0
+_MOMENT_SECONDS = 0.001
 
 
 def part_bytes_for(size: int | None, number: int = 1) -> int:
@@ -54,8 +55,7 @@ async def cut(body: Buffer | AsyncIterator[bytes], size: int | None) -> AsyncIte
         while left:
             part_bytes = part_bytes_for(size, number)
             if not filled and number > 1:
-                used = [buffer for buffer in used if len(buffer) == part_bytes]
-                held = next(filter(_is_free, used), None) or bytearray(part_bytes)
+                held = await _memory_for(part_bytes, used)
             piece = left[: part_bytes - filled]
             if len(held) == part_bytes:
                 memoryview(held)[filled : filled + len(piece)] = piece
@@ -63,7 +63,7 @@ async def cut(body: Buffer | AsyncIterator[bytes], size: int | None) -> AsyncIte
                 held += piece
             filled, left = filled + len(piece), left[len(piece) :]
             if filled == part_bytes:
-                if all(held is not buffer for buffer in used):
+                if number == 1:
                     used.append(held)
                 part = memoryview(held)
                 yield part
@@ -72,6 +72,21 @@ async def cut(body: Buffer | AsyncIterator[bytes], size: int | None) -> AsyncIte
         del chunk, left
     if filled:
         yield memoryview(held)[:filled]
+
+
+async def _memory_for(part_bytes: int, used: list[bytearray]) -> bytearray:
+    """That of a part before, which nobody looks at any more, or a fresh one, which is `used` from now on too."""
+    used[:] = [buffer for buffer in used if len(buffer) == part_bytes]
+    free = next(filter(_is_free, used), None)
+    if free is None and len(used) >= min(PARTS_AT_ONCE, HELD_BYTES // part_bytes):
+        await asyncio.sleep(_MOMENT_SECONDS)  # the thread that sent one is about to let go of it
+        free = next(filter(_is_free, used), None)
+        if free is None and used:
+            del used[0]
+    if free is None:
+        free = bytearray(part_bytes)
+        used.append(free)
+    return free
 
 
 def _is_free(buffer: bytearray) -> bool:
