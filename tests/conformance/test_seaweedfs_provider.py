@@ -1,157 +1,25 @@
 """The provider suite on a real SeaweedFS, and what only its sessions and its faults can show."""
 
 import asyncio
-import contextlib
-import json
 import os
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from boto3.session import Session
-from botocore import UNSIGNED
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.config import Config
-from botocore.credentials import Credentials
-from botocore.exceptions import ClientError
 
 from neuro_buckets.commands.serving import provider_over
 from neuro_buckets.engine import Engine
 from neuro_buckets.errors import BucketNotEmpty, InvalidRequest, NotFound, ProviderUnavailable
 from neuro_buckets.providers.base import Access, BucketProvider, Grant
 from neuro_buckets.providers.scoped_session import scoped_policy
-from neuro_buckets.providers.seaweed_iam import IamEndpoint, _text
-from neuro_buckets.providers.seaweedfs import ACTIONS, POLICY_CHARACTERS, SeaweedProvider
-from tests.conformance.providers import BODY, KEY, PRINCIPAL, SECONDS, Buckets, DataSession, ProviderSuite, Refused
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3.client import S3Client
-
-
-_SESSION = Session()  # one, for it reads the description of S3 once
-
-
-class S3Data(DataSession):
-    """S3 through boto3, with the values as they were issued."""
-
-    def __init__(self, values: Mapping[str, str], *, anonymous: bool = False) -> None:
-        self._values = values
-        self._s3: S3Client = _SESSION.client(
-            "s3",
-            endpoint_url=values["endpoint_url"],
-            region_name=values["region_name"],
-            aws_access_key_id=values.get("access_key_id"),
-            aws_secret_access_key=values.get("secret_access_key"),
-            aws_session_token=values.get("session_token"),
-            config=Config(
-                s3={"addressing_style": "path"},
-                retries={"total_max_attempts": 1},
-                signature_version=UNSIGNED if anonymous else "s3v4",
-            ),
-        )
-
-    def get(self, bucket: str, key: str) -> bytes:
-        with _refused():
-            return self._s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-        raise AssertionError
-
-    def put(self, bucket: str, key: str, body: bytes) -> None:
-        with _refused():
-            self._s3.put_object(Bucket=bucket, Key=key, Body=body)
-
-    def delete(self, bucket: str, key: str) -> None:
-        with _refused():
-            self._s3.delete_object(Bucket=bucket, Key=key)
-
-    def list(self, bucket: str) -> list[str]:
-        with _refused():
-            return [entry["Key"] for entry in self._s3.list_objects_v2(Bucket=bucket).get("Contents", [])]
-        raise AssertionError
-
-    def head(self, bucket: str, key: str) -> int:
-        with _refused():
-            return self._s3.head_object(Bucket=bucket, Key=key)["ContentLength"]
-        raise AssertionError
-
-    def copy(self, source_bucket: str, source_key: str, bucket: str, key: str) -> None:
-        with _refused():
-            self._s3.copy_object(Bucket=bucket, Key=key, CopySource={"Bucket": source_bucket, "Key": source_key})
-
-    def multipart(self, bucket: str, key: str, body: bytes) -> None:
-        with _refused():
-            upload = self._s3.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
-            etag = self._s3.upload_part(Bucket=bucket, Key=key, UploadId=upload, PartNumber=1, Body=body)["ETag"]
-            assert len(self._s3.list_parts(Bucket=bucket, Key=key, UploadId=upload)["Parts"]) == 1
-            self._s3.complete_multipart_upload(
-                Bucket=bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": [{"ETag": etag, "PartNumber": 1}]}
-            )
-            given_up = self._s3.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
-            uploads = self._s3.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
-            assert given_up in [found["UploadId"] for found in uploads]
-            self._s3.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=given_up)
-
-    def begin(self, bucket: str, key: str) -> None:
-        with _refused():
-            self._s3.create_multipart_upload(Bucket=bucket, Key=key)
-
-    def delete_many(self, bucket: str, keys: Sequence[str]) -> None:
-        with _refused():
-            answer = self._s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": key} for key in keys]})
-            if answer.get("Errors"):
-                assert {error["Code"] for error in answer["Errors"]} == {"AccessDenied"}
-                raise Refused
-
-    def put_policy(self, bucket: str) -> None:
-        statement = {
-            "Effect": "Allow",
-            "Principal": "*",
-            "Action": "s3:GetObject",
-            "Resource": f"arn:aws:s3:::{bucket}/public/*",
-        }
-        with _refused():
-            policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-            self._s3.put_bucket_policy(Bucket=bucket, Policy=policy)
-            self._s3.delete_bucket_policy(Bucket=bucket)
-
-    def make_bucket(self, bucket: str) -> None:
-        with _refused():
-            self._s3.create_bucket(Bucket=bucket)
-
-    def remove_bucket(self, bucket: str) -> None:
-        with _refused():
-            self._s3.delete_bucket(Bucket=bucket)
-
-    def keep_versions(self, bucket: str) -> None:
-        self._s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-
-    def forget_versions(self, bucket: str) -> None:
-        found = self._s3.list_object_versions(Bucket=bucket)
-        for version in [*found.get("Versions", []), *found.get("DeleteMarkers", [])]:
-            self._s3.delete_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
-
-    def has_bucket(self, bucket: str) -> bool:
-        return bucket in [found["Name"] for found in self._s3.list_buckets()["Buckets"]]
-
-    def sign(self, bucket: str, key: str) -> str:
-        return self._s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": key})
-
-    def ask(self, service: str, form: Mapping[str, str]) -> int:
-        """A call of the storage's STS or IAM side, signed as these values; the status."""
-        credentials = Credentials(
-            self._values["access_key_id"], self._values["secret_access_key"], self._values.get("session_token")
-        )
-        url = self._values["endpoint_url"] + "/"
-        content_type = "application/x-www-form-urlencoded"
-        body = str(httpx.QueryParams(dict(form))).encode()
-        request = AWSRequest("POST", url, data=body, headers={"Content-Type": content_type})
-        SigV4Auth(credentials, service, self._values["region_name"]).add_auth(request)
-        return httpx.post(url, content=body, headers=dict(request.headers.items())).status_code
+from neuro_buckets.providers.seaweed_iam import IamEndpoint, SeaweedUsers, _text
+from neuro_buckets.providers.seaweedfs import ACTIONS, SeaweedProvider
+from tests.conformance.providers import BODY, KEY, PRINCIPAL, SECONDS, Buckets, ProviderSuite, Refused
+from tests.conformance.s3_data import S3Data
 
 
 @pytest.fixture(scope="module")
@@ -196,7 +64,9 @@ class TestSeaweedProvider(ProviderSuite):
         assert response.status_code == 200
 
     async def test_a_session_cannot_make_another_session(self, provider: BucketProvider, buckets: Buckets) -> None:
-        policy = scoped_policy([Grant(buckets.other, Access.READ)], ACTIONS, most_characters=POLICY_CHARACTERS)
+        policy = scoped_policy(
+            [Grant(buckets.other, Access.READ)], ACTIONS, most_characters=SeaweedProvider.policy_characters
+        )
         form = {
             "Action": "AssumeRole",
             "Version": "2011-06-15",
@@ -236,7 +106,9 @@ class TestSeaweedProvider(ProviderSuite):
         assert holder.ask("sts", {"Action": "GetCallerIdentity", "Version": "2011-06-15"}) == 200  # the sides answer
         assert _administrator(self.engine).ask("iam", {"Action": "ListUsers", "Version": "2010-05-08"}) == 200
 
-        policy = scoped_policy([Grant(buckets.granted, Access.READ)], ACTIONS, most_characters=POLICY_CHARACTERS)
+        policy = scoped_policy(
+            [Grant(buckets.granted, Access.READ)], ACTIONS, most_characters=SeaweedProvider.policy_characters
+        )
         session = {"Version": "2011-06-15", "DurationSeconds": "900", "RoleSessionName": "again", "Name": "again"}
         for action in ("AssumeRole", "GetFederationToken", "GetSessionToken"):
             assert holder.ask("sts", {**session, "Action": action, "Policy": policy}) == 403
@@ -260,7 +132,7 @@ class TestSeaweedProvider(ProviderSuite):
     async def test_a_principal_that_is_deleted_leaves_nothing(self, provider: BucketProvider, buckets: Buckets) -> None:
         assert isinstance(provider, SeaweedProvider)
         users = provider._users
-        assert users is not None
+        assert isinstance(users, SeaweedUsers)
         await provider.create_principal(PRINCIPAL, [Grant(buckets.granted, Access.READ)])
 
         def ask(method: str) -> None:
@@ -591,13 +463,3 @@ def _administrator(engine: Engine) -> S3Data:
             "secret_access_key": admin.secret_key,
         }
     )
-
-
-@contextlib.contextmanager
-def _refused() -> Iterator[None]:
-    try:
-        yield
-    except ClientError as error:
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 403:
-            raise Refused from error
-        raise

@@ -12,9 +12,10 @@ from urllib.parse import urlencode
 from xml.etree import ElementTree as ET
 
 from neuro_buckets.errors import InvalidRequest, ProviderUnavailable
-from neuro_buckets.providers.base import Access, Grant, IssuedCredentials
+from neuro_buckets.providers.base import Access, Grant
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_CODE = re.compile(rb"<Code>(\w{1,60})</Code>")
 _STS_VERSION = "2011-06-15"
 _TIMEOUT_SECONDS = 20
 
@@ -28,13 +29,23 @@ class Actions:
 
 
 @dataclass(frozen=True, slots=True)
-class StsEndpoint:
-    """Where sessions are issued, and who asks for them."""
+class Endpoint:
+    """Where one side of a storage answers, and the key pair that it is asked with."""
 
     url: str
     region: str
     access_key: str = field(repr=False)
     secret_key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A key pair that works only together with its token, and only until it ends."""
+
+    access_key: str
+    secret_key: str = field(repr=False)
+    token: str = field(repr=False)
+    expires_at: datetime
 
 
 def check_bucket_name(name: str) -> str:
@@ -74,12 +85,15 @@ def scoped_policy(grants: Sequence[Grant], actions: Mapping[Access, Actions], *,
     return policy
 
 
-def assume_scoped_role(sts: StsEndpoint, policy: str, seconds: int) -> IssuedCredentials:
-    """Ask for a session of ourselves, cut down to `policy`. Blocks.
+def assume_scoped_role(
+    sts: Endpoint, policy: str, seconds: int, *, role_arn: str | None = None, near: bool = True
+) -> Session:
+    """Ask for a session of a role, or of ourselves without one, cut down to `policy`. Blocks.
 
-    Signed by hand: the storage takes the call without a role, boto3 does not.
+    Signed by hand: SeaweedFS takes the call without a role, boto3 does not.
 
     Raises:
+        InvalidRequest: the policy is larger than the storage takes.
         ProviderUnavailable: it does not answer, or refuses.
     """
     from botocore.auth import SigV4Auth
@@ -95,6 +109,8 @@ def assume_scoped_role(sts: StsEndpoint, policy: str, seconds: int) -> IssuedCre
         "DurationSeconds": str(seconds),
         "Policy": policy,
     }
+    if role_arn is not None:
+        form["RoleArn"] = role_arn
     request = AWSRequest(
         "POST",
         sts.url.rstrip("/") + "/",
@@ -102,7 +118,7 @@ def assume_scoped_role(sts: StsEndpoint, policy: str, seconds: int) -> IssuedCre
         headers={"Content-Type": "application/x-www-form-urlencoded"},
     )
     SigV4Auth(Credentials(sts.access_key, sts.secret_key), "sts", sts.region).add_auth(request)
-    http = URLLib3Session(proxies={}, timeout=_TIMEOUT_SECONDS)
+    http = URLLib3Session(proxies=proxies(sts.url, near=near), timeout=_TIMEOUT_SECONDS)
     try:
         response = http.send(request.prepare())
         status, body = response.status_code, response.content
@@ -110,34 +126,38 @@ def assume_scoped_role(sts: StsEndpoint, policy: str, seconds: int) -> IssuedCre
         raise ProviderUnavailable(f"the storage at {sts.url} does not answer; try again") from error
     finally:
         http.close()
-    if status != 200:
-        raise ProviderUnavailable(f"the storage at {sts.url} refuses to issue credentials (status {status})")
-    return _issued(sts, body)
+    if status == 200:
+        return _session(sts, body)
+    code = found[1].decode() if (found := _CODE.search(body)) else "no reason given"
+    if code == "PackedPolicyTooLarge":
+        raise InvalidRequest(
+            "one set of credentials for so many buckets is more than this provider takes; ask for fewer"
+        )
+    raise ProviderUnavailable(f"the storage at {sts.url} refuses to issue credentials: {code} (status {status})")
+
+
+def proxies(url: str, *, near: bool) -> dict[str, str]:
+    """The proxies to reach an address by: none, or what the environment says of it."""
+    from botocore.utils import get_environ_proxies
+
+    return {} if near else get_environ_proxies(url)
 
 
 def _allow(actions: Sequence[str], resources: Sequence[str]) -> dict[str, object]:
     return {"Effect": "Allow", "Action": list(actions), "Resource": list(resources)}
 
 
-def _issued(sts: StsEndpoint, body: bytes) -> IssuedCredentials:
+def _session(sts: Endpoint, body: bytes) -> Session:
     try:
         # The parser knows no external entities, and bounds those that expand.
         answer = ET.fromstring(body)  # noqa: S314
-        found = {
-            name: answer.findtext(f".//{{*}}Credentials/{{*}}{name}") or ""
+        access_key, secret_key, token, expiration = (
+            answer.findtext(f".//{{*}}Credentials/{{*}}{name}") or ""
             for name in ("AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration")
-        }
-        expires_at = datetime.fromisoformat(found["Expiration"])
+        )
+        expires_at = datetime.fromisoformat(expiration)
     except (ET.ParseError, ValueError) as error:
         raise ProviderUnavailable(f"the storage at {sts.url} issued credentials that make no sense") from error
-    if not all(found.values()) or expires_at.tzinfo is None:
+    if not (access_key and secret_key and token) or expires_at.tzinfo is None:
         raise ProviderUnavailable(f"the storage at {sts.url} issued credentials that are not complete")
-    values = {
-        "region_name": sts.region,
-        "endpoint_url": sts.url,
-        "access_key_id": found["AccessKeyId"],
-        "secret_access_key": found["SecretAccessKey"],
-        "session_token": found["SessionToken"],
-        "expiration": expires_at.isoformat(),
-    }
-    return IssuedCredentials(values=values, expires_at=expires_at)
+    return Session(access_key, secret_key, token, expires_at)
