@@ -5,7 +5,13 @@ from collections.abc import Iterator
 
 import pytest
 
-pytest_plugins = ["tests.engine_fixture", "tests.postgres_fixture", "tests.stack_fixture"]
+pytest_plugins = [
+    "tests.engine_fixture",
+    "tests.postgres_fixture",
+    "tests.stack_fixture",
+    "tests.moto_fixture",
+    "tests.juicefs_fixture",
+]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -30,6 +30,8 @@ def shared_provider(seaweedfs: Engine) -> Iterator[SeaweedProvider]:
 
 
 class TestSeaweedProvider(ProviderSuite):
+    engine_name = "seaweedfs"
+
     @pytest.fixture
     async def provider(self, shared_provider: SeaweedProvider) -> BucketProvider:
         return shared_provider

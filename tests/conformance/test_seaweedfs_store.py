@@ -31,6 +31,7 @@ def provider(seaweedfs: Engine) -> Iterator[SeaweedProvider]:
 
 
 class TestSeaweedfsStore(StoreSuite):
+    engine_name = "seaweedfs"
     rewrites_path_like_keys = True
     keeps_marker_bodies = False
 

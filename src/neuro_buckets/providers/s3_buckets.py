@@ -76,6 +76,9 @@ class Users(abc.ABC):
     def delete(self, name: str) -> None:
         """End the user, its keys and its policy; what is gone already is success."""
 
+    def close(self) -> None:  # noqa: B027  # most have nothing
+        """Let go of what is kept between calls."""
+
 
 class S3Provider:
     """What every provider over S3 does alike, with a key pair of ours that may do everything with our buckets."""
@@ -181,6 +184,8 @@ class S3Provider:
         if self._client is not None:
             self._client.close()
             self._client = None
+        if self._users is not None:
+            self._users.close()
 
     def _values(self, access_key: str, secret_key: str) -> Mapping[str, str]:
         """A key as clients want it."""
