@@ -1,6 +1,8 @@
 """A storage that speaks S3, as the holder of issued credentials reaches it: through boto3."""
 
+import base64
 import contextlib
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -41,6 +43,9 @@ class S3Data(DataSession):
                 signature_version=UNSIGNED if anonymous else "s3v4",
             ),
         )
+
+        # Storages that are older than boto3's checksums ask for a deletion's MD5, as S3 did.
+        self._s3.meta.events.register("before-sign.s3.DeleteObjects", _add_md5)
 
     def get(self, bucket: str, key: str) -> bytes:
         with _refused():
@@ -138,6 +143,11 @@ class S3Data(DataSession):
         request = AWSRequest("POST", url, data=body, headers={"Content-Type": content_type})
         SigV4Auth(credentials, service, self._values["region_name"]).add_auth(request)
         return httpx.post(url, content=body, headers=dict(request.headers.items())).status_code
+
+
+def _add_md5(request: AWSRequest, **_: object) -> None:
+    digest = hashlib.md5(request.body, usedforsecurity=False).digest()  # type: ignore[arg-type]  # bytes, here
+    request.headers["Content-MD5"] = base64.b64encode(digest).decode()
 
 
 @contextlib.contextmanager

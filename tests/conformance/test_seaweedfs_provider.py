@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Iterator, Mapping
+from collections.abc import Awaitable, Iterator
 from pathlib import Path
 
 import httpx
@@ -18,8 +18,9 @@ from neuro_buckets.providers.base import Access, BucketProvider, Grant
 from neuro_buckets.providers.scoped_session import scoped_policy
 from neuro_buckets.providers.seaweed_iam import IamEndpoint, SeaweedUsers, _text
 from neuro_buckets.providers.seaweedfs import ACTIONS, SeaweedProvider
-from tests.conformance.providers import BODY, KEY, PRINCIPAL, SECONDS, Buckets, ProviderSuite, Refused
+from tests.conformance.providers import BODY, KEY, PRINCIPAL, SECONDS, Buckets, Refused
 from tests.conformance.s3_data import S3Data
+from tests.conformance.s3_providers import S3ProviderSuite
 
 
 @pytest.fixture(scope="module")
@@ -29,41 +30,16 @@ def shared_provider(seaweedfs: Engine) -> Iterator[SeaweedProvider]:
     asyncio.run(provider.aclose())
 
 
-class TestSeaweedProvider(ProviderSuite):
+class TestSeaweedProvider(S3ProviderSuite):
     engine_name = "seaweedfs"
 
     @pytest.fixture
-    async def provider(self, shared_provider: SeaweedProvider) -> BucketProvider:
+    async def provider(self, seaweedfs: Engine, shared_provider: SeaweedProvider) -> BucketProvider:
+        self.engine, self.url, self.admin = seaweedfs, seaweedfs.endpoint_url, _administrator(seaweedfs)
         return shared_provider
 
-    @pytest.fixture(autouse=True)
-    def _engine(self, seaweedfs: Engine) -> None:
-        self.engine = seaweedfs
-
-    def open(self, provider: BucketProvider, values: Mapping[str, str]) -> "S3Data":
-        return S3Data(values)
-
-    def open_anonymous(self, provider: BucketProvider) -> "S3Data":
-        values = {"endpoint_url": self.engine.endpoint_url, "region_name": "us-east-1"}
-        return S3Data(values, anonymous=True)
-
-    async def administrator(self, provider: BucketProvider, buckets: Buckets) -> "S3Data":
-        return _administrator(self.engine)
-
-    async def fetch(self, provider: BucketProvider, url: str) -> bytes:
-        async with httpx.AsyncClient() as client:
-            response = await client.get(url)
-        if response.status_code == 403:
-            raise Refused
-        assert response.status_code == 200
-        return response.content
-
-    async def store(self, provider: BucketProvider, url: str, body: bytes) -> None:
-        async with httpx.AsyncClient() as client:
-            response = await client.put(url, content=body)
-        if response.status_code == 403:
-            raise Refused
-        assert response.status_code == 200
+    def provider_at(self, url: str, secret_key: str) -> SeaweedProvider:
+        return SeaweedProvider(url, self.engine.admin_credentials.access_key, secret_key)
 
     async def test_a_session_cannot_make_another_session(self, provider: BucketProvider, buckets: Buckets) -> None:
         policy = scoped_policy(
@@ -119,18 +95,6 @@ class TestSeaweedProvider(ProviderSuite):
             form = {"Action": action, "Version": "2010-05-08", "UserName": PRINCIPAL}
             assert holder.ask("iam", form) == 403
 
-    async def test_what_a_principal_signed_ends_with_it(self, provider: BucketProvider, buckets: Buckets) -> None:
-        holder = S3Data(await provider.create_principal(PRINCIPAL, [Grant(buckets.granted, Access.READ)]))
-        await self._soon(holder.list, buckets.granted)
-        url = holder.sign(buckets.granted, KEY)
-        assert await self.fetch(provider, url) == BODY
-
-        await provider.delete_principal(PRINCIPAL)
-
-        await self._soon_refused(holder.list, buckets.granted)
-        with pytest.raises(Refused):
-            await self.fetch(provider, url)
-
     async def test_a_principal_that_is_deleted_leaves_nothing(self, provider: BucketProvider, buckets: Buckets) -> None:
         assert isinstance(provider, SeaweedProvider)
         users = provider._users
@@ -149,19 +113,6 @@ class TestSeaweedProvider(ProviderSuite):
         for method in ("GetUser", "GetPolicy"):
             with pytest.raises(NotFound):
                 await asyncio.to_thread(ask, method)
-
-    @pytest.mark.parametrize("name", ["admin", "anonymous", "nb-", "nb-*", "nb-a/../b", "nb-" + "a" * 62, "", "NB-a"])
-    async def test_a_name_that_is_not_ours_is_no_principal(
-        self, provider: BucketProvider, buckets: Buckets, name: str
-    ) -> None:
-        grants = [Grant(buckets.granted, Access.READ)]
-        for call in (
-            provider.create_principal(name, grants),
-            provider.grant(name, grants),
-            provider.delete_principal(name),
-        ):
-            with pytest.raises(InvalidRequest, match="not an identity of ours"):
-                await call
 
     @pytest.mark.usefixtures("no_principal")
     async def test_a_principal_takes_hundreds_of_buckets_and_no_thousands(
@@ -203,41 +154,6 @@ class TestSeaweedProvider(ProviderSuite):
         assert _administrator(self.engine).has_bucket(buckets.other)
         assert not self.open(provider, issued.values).has_bucket(buckets.other)
 
-    @pytest.mark.parametrize("name", ["*", "a*bucket", "some?thing", "a/b", "UPPER", "ab", "${aws:username}"])
-    async def test_a_name_that_could_mean_other_buckets_is_refused(self, provider: BucketProvider, name: str) -> None:
-        with pytest.raises(InvalidRequest, match="not a bucket name"):
-            await provider.issue_credentials([Grant(name, Access.READ)], SECONDS)
-        with pytest.raises(InvalidRequest, match="not a bucket name"):
-            await provider.create_bucket(name)
-        with pytest.raises(InvalidRequest, match="not a bucket name"):
-            await provider.delete_bucket(name)
-        with pytest.raises(InvalidRequest, match="not a bucket name"):
-            await provider.sign_url(name, "key", 60)
-
-    @pytest.mark.parametrize("seconds", [0, 899, 43_201])
-    async def test_a_session_lasts_900_to_43200_seconds(
-        self, provider: BucketProvider, buckets: Buckets, seconds: int
-    ) -> None:
-        grants = [Grant(buckets.granted, Access.READ)]
-        await provider.issue_credentials(grants, 43_200)
-
-        with pytest.raises(InvalidRequest, match="900 to 43200"):
-            await provider.issue_credentials(grants, seconds)
-
-    async def test_more_buckets_than_fit_into_a_session_are_refused_by_number(self, provider: BucketProvider) -> None:
-        grants = [Grant(f"bucket-number-{number:03}", Access.READ) for number in range(100)]
-        await provider.issue_credentials(grants[:15], SECONDS)
-
-        with pytest.raises(InvalidRequest, match="for 100 buckets"):
-            await provider.issue_credentials(grants, SECONDS)
-
-    @pytest.mark.parametrize("key", ["a//b", "/a", "a\\b", "a/../b", "..", "./a", "a/.", "//", "\ud800"])
-    async def test_a_key_that_the_storage_would_rewrite_is_not_signed(
-        self, provider: BucketProvider, buckets: Buckets, key: str
-    ) -> None:
-        with pytest.raises(InvalidRequest):
-            await provider.sign_url(buckets.granted, key, 60)
-
     @pytest.mark.parametrize("key", ["a..b", "...", "dir/", ".hidden/..x"])
     async def test_a_key_that_only_looks_odd_is_signed(
         self, provider: BucketProvider, buckets: Buckets, key: str
@@ -264,23 +180,6 @@ class TestSeaweedProvider(ProviderSuite):
         await asyncio.to_thread(admin.forget_versions, buckets.granted)
         await provider.delete_bucket(buckets.granted)
         await provider.create_bucket(buckets.granted)
-
-
-async def test_a_storage_that_does_not_answer_is_unavailable() -> None:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))  # and never listens
-        provider = SeaweedProvider(f"http://127.0.0.1:{held.getsockname()[1]}", "access", "hidden-secret")
-        grants = [Grant("bucket", Access.READ)]
-        for call in (
-            provider.check(),
-            provider.create_bucket("bucket"),
-            provider.delete_bucket("bucket"),
-            provider.issue_credentials(grants, SECONDS),
-        ):
-            with pytest.raises(ProviderUnavailable, match="does not answer") as raised:
-                await call
-            assert "hidden-secret" not in str(raised.value)
-        await provider.aclose()
 
 
 async def test_a_storage_whose_iam_does_not_answer_is_unavailable(seaweedfs: Engine) -> None:
@@ -367,33 +266,6 @@ async def test_a_storage_that_answers_with_nonsense_is_unavailable() -> None:
     await provider.aclose()
     server.close()
     await server.wait_closed()
-
-
-async def test_closing_twice_leaves_no_thread(seaweedfs: Engine) -> None:
-    provider = provider_over(seaweedfs)
-    await provider.check()
-    threads = set(provider._threads._threads)
-    assert any(thread.is_alive() for thread in threads)
-
-    await provider.aclose()
-    await provider.aclose()
-
-    assert not any(thread.is_alive() for thread in threads)
-
-
-async def test_wrong_keys_of_ours_are_the_storages_refusal_and_not_shown(seaweedfs: Engine) -> None:
-    access_key = seaweedfs.admin_credentials.access_key
-    provider = SeaweedProvider(seaweedfs.endpoint_url, access_key, "hidden-secret")
-
-    for call in (
-        provider.check(),
-        provider.create_bucket("refused-bucket"),
-        provider.issue_credentials([Grant("refused-bucket", Access.READ)], SECONDS),
-    ):
-        with pytest.raises(ProviderUnavailable, match="refuses") as raised:
-            await call
-        assert "hidden-secret" not in str(raised.value)
-    await provider.aclose()
 
 
 async def test_many_calls_at_once_do_not_block_the_loop(seaweedfs: Engine) -> None:

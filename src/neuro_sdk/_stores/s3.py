@@ -23,7 +23,7 @@ from .multipart import SINGLE_PUT_BYTES, cut, put_in_parts
 from .s3_burst import S3Burst
 from .s3_errors import error_for
 from .s3_haul import S3Haul
-from .s3_kin import TRAITS
+from .s3_kin import TRAITS, Traits
 from .s3_reader import S3Reader, checksum_text, info_of
 from .s3_wire import Pairs, S3Wire
 
@@ -33,10 +33,13 @@ _DELETE_AT_ONCE = 1000
 class S3Store:
     """One open bucket."""
 
-    def __init__(self, http: HttpClient, bucket: Bucket, credentials: Credentials) -> None:
+    def __init__(
+        self, http: HttpClient, bucket: Bucket, credentials: Credentials, traits: Traits | None = None
+    ) -> None:
+        """`traits`: what the storage does; by default, what those of the bucket's provider do."""
         self._http = http
         self._wire = S3Wire(http, bucket.name or bucket.id, credentials)
-        self._traits = TRAITS[bucket.provider]
+        self._traits = traits or TRAITS[bucket.provider]
 
     def burst(self) -> S3Burst:
         """See `BlobStore.burst`."""
