@@ -33,7 +33,7 @@ class Gateway:
 def juicefs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A gateway without buckets."""
     directory = tmp_path_factory.mktemp("juicefs")
-    program, database = Path(sys.executable).parent / "juicefs", f"sqlite3://{directory}/meta.db"
+    program, database = Path(sys.executable).parent / "juicefs", f"badger://{directory}/meta"
     made = subprocess.run(
         [
             program,

@@ -43,6 +43,15 @@ _CREDENTIALS = "test_credentials_allow_what_was_granted_and_nothing_else"
 _ANYONE = "test_anyone_may_read_a_public_bucket_and_nothing_else"
 _NOBODY = "test_nobody_without_credentials_may_do_anything_in_a_bucket_that_is_not_public"
 
+_TWO = "test_two_buckets_keep_their_own_access"
+_PUBLIC_WITH_CREDENTIALS = "test_credentials_of_a_public_bucket_keep_what_they_may"
+_FREE = "without its IAM, moto looks at no signature, no policy and no date"
+_FREE_STRANGERS = "without its IAM, moto lets strangers do all that is no GET of a blob"
+_SESSION = "moto does not look at the policy of a session, which may do what its role may"
+_STRANGERS = "with its IAM, moto breaks on requests without credentials"
+_SIGNED = "with its IAM, moto breaks on signed URLs"
+_NO_GET = ("copy", "delete_many", "put_policy", "make_bucket", "remove_bucket", "list_other", "copy_from_other")
+
 UNSHOWN = (
     *(
         Unshown("memory", test, "a session in memory has no word for buckets and their policies", cells)
@@ -50,6 +59,76 @@ UNSHOWN = (
             (_CREDENTIALS, ("put_policy-*", "make_bucket-*", "remove_bucket-*")),
             (_ANYONE, ("put_policy", "make_bucket", "remove_bucket")),
             (_NOBODY, ("put_policy", "make_bucket", "remove_bucket")),
+        )
+    ),
+    Unshown("moto", _CREDENTIALS, _FREE, run=False),
+    *(
+        Unshown("moto", test, _FREE)
+        for test in (
+            _TWO,
+            _PUBLIC_WITH_CREDENTIALS,
+            "test_a_missing_or_tampered_token_is_refused",
+            "test_a_wrong_secret_is_refused",
+            "test_a_wrong_secret_of_a_principal_is_refused",
+            "test_a_grant_widens_narrows_and_moves_what_a_key_may_do",
+            "test_a_principal_that_is_deleted_can_do_nothing",
+            "test_a_principal_made_again_has_another_key_and_the_old_one_ends",
+            "test_principals_are_apart",
+            "test_what_a_principal_signed_ends_with_it",
+            "test_a_url_signed_for_a_put_takes_its_blob_from_anyone_and_does_nothing_else",
+            "test_a_signed_url_for_another_key_or_bucket_is_refused",
+            "test_a_signed_url_ends",
+            "test_wrong_keys_of_ours_are_the_storages_refusal_and_not_shown",
+        )
+    ),
+    Unshown("moto", _ANYONE, "moto refuses a HEAD where it answers a GET", ("head",)),
+    Unshown("moto", _ANYONE, _FREE_STRANGERS, _NO_GET, run=False),
+    Unshown("moto", _NOBODY, _FREE_STRANGERS, ("list", *_NO_GET), run=False),
+    Unshown("moto", "test_a_public_bucket_is_private_again_when_it_is_told_so", _FREE_STRANGERS),
+    Unshown(
+        "moto_iam",
+        _CREDENTIALS,
+        _SESSION,
+        (
+            *(f"{cell}-read-temporary" for cell in ("put", "delete", "copy", "multipart")),
+            *(f"{cell}_other-*-temporary" for cell in ("get", "put", "delete", "list", "head", "copy_from")),
+        ),
+    ),
+    Unshown("moto_iam", _TWO, _SESSION, ("temporary",)),
+    Unshown("moto_iam", _PUBLIC_WITH_CREDENTIALS, _SESSION, ("temporary",)),
+    Unshown(
+        "moto_iam",
+        _CREDENTIALS,
+        "moto asks for an action `s3:DeleteObjects`, which AWS does not have",
+        ("delete_many-read_write-*", "delete_many-two_buckets-*"),
+    ),
+    Unshown(
+        "moto_iam",
+        _CREDENTIALS,
+        "moto does not ask whether the source of a copy may be read",
+        ("copy_from_other-read_write-persistent", "copy_from_other-two_buckets-persistent"),
+    ),
+    Unshown("moto_iam", _ANYONE, _STRANGERS, ("get", "list", "head", *_NO_GET)),
+    Unshown("moto_iam", _NOBODY, _STRANGERS, ("list", *_NO_GET)),
+    Unshown("moto_iam", "test_a_public_bucket_is_private_again_when_it_is_told_so", _STRANGERS),
+    Unshown("moto_iam", "test_a_bucket_made_again_is_not_public", _STRANGERS),
+    *(
+        Unshown("moto_iam", test, _SIGNED)
+        for test in (
+            "test_a_signed_url_gives_its_blob_to_anyone",
+            "test_a_signed_url_gives_exactly_the_blob_of_an_odd_key",
+            "test_a_url_signed_for_a_put_takes_its_blob_from_anyone_and_does_nothing_else",
+            "test_a_signed_url_for_another_key_or_bucket_is_refused",
+            "test_a_signed_url_ends",
+            "test_what_a_principal_signed_ends_with_it",
+        )
+    ),
+    *(
+        Unshown("juicefs", test, "JuiceFS keeps keys as files, so `a` and `a/b` cannot both be there", run=False)
+        for test in (
+            "test_delete_touches_no_neighbour",
+            "test_odd_keys_live_side_by_side_and_leave_together",
+            "test_a_marker_never_replaces_a_blob",
         )
     ),
 )

@@ -459,8 +459,12 @@ class ProviderSuite(abc.ABC):
         with pytest.raises(NotFound, match=buckets.absent):
             await provider.set_public_access(buckets.absent, public_)
 
+        await provider.create_bucket(buckets.absent)
+        holder = await self._session(provider, "temporary", [Grant(buckets.absent, Access.READ_WRITE)])
+        await asyncio.to_thread(holder.put, buckets.absent, KEY, BODY)
         with pytest.raises(Refused):
             await asyncio.to_thread(self.open_anonymous(provider).get, buckets.absent, KEY)
+        await asyncio.to_thread(holder.delete, buckets.absent, KEY)
 
     async def test_a_signed_url_gives_its_blob_to_anyone(self, provider: BucketProvider, buckets: Buckets) -> None:
         url = await provider.sign_url(buckets.granted, KEY, 60)

@@ -111,8 +111,12 @@ class S3Data(DataSession):
             self._s3.delete_bucket_policy(Bucket=bucket)
 
     def make_bucket(self, bucket: str) -> None:
+        region = self._values["region_name"]
         with _refused():
-            self._s3.create_bucket(Bucket=bucket)
+            if region == "us-east-1":
+                self._s3.create_bucket(Bucket=bucket)
+            else:
+                self._s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": region})  # type: ignore[typeddict-item]  # the stubs know those of their day
 
     def remove_bucket(self, bucket: str) -> None:
         with _refused():
@@ -155,6 +159,10 @@ def _refused() -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 403:
+        # AWS calls a token that it did not make a wrong request.
+        if (
+            error.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+            or error.response["Error"]["Code"] == "InvalidToken"
+        ):
             raise Refused from error
         raise
