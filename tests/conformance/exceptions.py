@@ -38,6 +38,7 @@ ENGINES = {
     "moto": "AWS, by moto without its IAM",
     "moto_iam": "AWS, by moto with its IAM",
     "juicefs": "MinIO, by the JuiceFS gateway, which is MinIO's own over another file system",
+    "ceph": "Ceph's object gateway: the storage itself",
 }
 _CREDENTIALS = "test_credentials_allow_what_was_granted_and_nothing_else"
 _ANYONE = "test_anyone_may_read_a_public_bucket_and_nothing_else"

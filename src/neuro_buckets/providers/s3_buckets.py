@@ -84,6 +84,8 @@ class S3Provider:
     """What every provider over S3 does alike, with a key pair of ours that may do everything with our buckets."""
 
     kind: str
+    storage = ""
+    """Which storage it is, where `kind` stands for several; clients are told beside their credentials."""
     extra: str
     """What to install for it."""
     signs_as_principals = False
@@ -189,12 +191,13 @@ class S3Provider:
 
     def _values(self, access_key: str, secret_key: str) -> Mapping[str, str]:
         """A key as clients want it."""
-        return {
+        values = {
             "region_name": self._endpoint.region,
             "endpoint_url": self._endpoint.url,
             "access_key_id": access_key,
             "secret_access_key": secret_key,
         }
+        return {**values, "storage": self.storage} if self.storage else values
 
     def _users_for(self, name: str) -> Users:
         if self._users is None:

@@ -7,10 +7,11 @@ Source of the operations: Amazon S3 API Reference.
 import base64
 import hashlib
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 
+from neuro_sdk._concurrency import for_each
 from neuro_sdk._errors import BadGateway, BlobNotFound, Conflict, IllegalArgumentError, NeuroError, ResourceNotFound
 from neuro_sdk._http import HttpClient
 from neuro_sdk._models import Bucket
@@ -28,6 +29,7 @@ from .s3_reader import S3Reader, checksum_text, info_of
 from .s3_wire import Pairs, S3Wire
 
 _DELETE_AT_ONCE = 1000
+_DELETE_SIDE_BY_SIDE = 16
 
 
 class S3Store:
@@ -95,7 +97,7 @@ class S3Store:
         failed: list[tuple[str, Exception]] = []
         for key in keys:
             self._check(key)
-        batch = [key for key in keys if s3_xml.fits_xml(key)]
+        batch = [key for key in keys if s3_xml.fits_xml(key)] if self._traits.batch_deletes else []
         for start in range(0, len(batch), _DELETE_AT_ONCE):
             body = s3_xml.deletion(batch[start : start + _DELETE_AT_ONCE])
             digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
@@ -106,11 +108,14 @@ class S3Store:
                 (key, error_for(200, refusal, self._wire.what(key)))
                 for key, refusal in s3_xml.parse_delete_errors(answer.body)
             ]
-        for key in set(keys).difference(batch):
+
+        async def delete_singly(key: str) -> None:
             try:
                 await self.delete(key)
             except NeuroError as error:
                 failed.append((key, error))
+
+        await for_each(_each(set(keys).difference(batch)), delete_singly, limit=_DELETE_SIDE_BY_SIDE)
         return failed
 
     async def list(self, prefix: str = "", *, delimiter: str = "", page_size: int = 1000) -> AsyncGenerator[Page, None]:
@@ -226,6 +231,11 @@ def _multipart_etag(parts: Sequence[Part]) -> str | None:
     except ValueError:  # not every kind of storage makes etags of MD5
         return None
     return f'"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(parts)}"'
+
+
+async def _each(keys: Iterable[str]) -> AsyncIterator[str]:
+    for key in keys:
+        yield key
 
 
 async def _chain(begun: list[Buffer], rest: AsyncIterator[Buffer]) -> AsyncIterator[Buffer]:

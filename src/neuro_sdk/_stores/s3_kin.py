@@ -24,6 +24,8 @@ class Traits:
     blob of the same name without the `/`."""
     checksums: bool = True
     """Verifies `x-amz-checksum-crc32`."""
+    batch_deletes: bool = True
+    """Lets those delete many keys in one request who may delete each of them."""
 
 
 TRAITS: Mapping[str, Traits] = {
@@ -31,7 +33,7 @@ TRAITS: Mapping[str, Traits] = {
     "minio": Traits(path_like_keys=True, markers_are_directories=True),
     "seaweedfs": Traits(path_like_keys=True, markers_are_directories=True),
     "open_stack": Traits(checksums=False),
-    "ceph": Traits(checksums=False),
+    "ceph": Traits(checksums=False, batch_deletes=False),
     "emc_ecs": Traits(checksums=False),
 }
 """By the name of the storage."""
