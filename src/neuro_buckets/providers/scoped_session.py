@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 from xml.etree import ElementTree as ET
 
 from neuro_buckets.errors import InvalidRequest, ProviderUnavailable
@@ -113,7 +113,7 @@ def assume_scoped_role(
         form["RoleArn"] = role_arn
     request = AWSRequest(
         "POST",
-        sts.url.rstrip("/") + "/",
+        sts.url if urlsplit(sts.url).path else f"{sts.url}/",
         data=urlencode(form).encode(),
         headers={"Content-Type": "application/x-www-form-urlencoded"},
     )
