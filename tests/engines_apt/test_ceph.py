@@ -1,13 +1,15 @@
 """Both suites on Ceph, set up by the commands of docs/providers/ceph.md and with no more rights."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
 from functools import cache
 
 import pytest
 
 from neuro_buckets.providers.base import Access, BucketProvider, Grant
-from neuro_buckets.providers.ceph import CephProvider
+from neuro_buckets.providers.ceph import ACTIONS, CephProvider, _closed
+from neuro_buckets.providers.scoped_session import scoped_policy
 from neuro_sdk._stores.s3 import S3Store
 from tests.conformance.providers import BODY, KEY, PRINCIPAL, SECONDS, Buckets
 from tests.conformance.s3_data import S3Data
@@ -67,6 +69,20 @@ class TestCephStore(S3StoreSuite):
     async def store(self, shared_provider: CephProvider) -> AsyncIterator[S3Store]:
         async for store in opened(shared_provider):
             yield store
+
+
+def test_the_policy_of_a_principal_denies_all_that_it_does_not_allow() -> None:
+    policy = scoped_policy([Grant("nb-first", Access.READ)], ACTIONS, most_characters=2048)
+    objects, bucket = ["arn:aws:s3:::nb-first/*"], ["arn:aws:s3:::nb-first"]
+    reading, listing = ["s3:GetObject"], ["s3:ListBucket", "s3:GetBucketLocation"]
+
+    assert json.loads(_closed(policy))["Statement"] == [
+        {"Effect": "Allow", "Action": reading, "Resource": objects},
+        {"Effect": "Allow", "Action": listing, "Resource": bucket},
+        {"Effect": "Deny", "Action": ["s3:*"], "NotResource": objects + bucket},
+        {"Effect": "Deny", "NotAction": reading, "Resource": objects},
+        {"Effect": "Deny", "NotAction": listing, "Resource": bucket},
+    ]
 
 
 @cache

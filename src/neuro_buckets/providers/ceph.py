@@ -56,7 +56,8 @@ class CephProvider(S3Provider):
     ) -> None:
         """`user` is the one whose key it is."""
         endpoint = Endpoint(endpoint_url, region, access_key, secret_key)
-        super().__init__(endpoint, role_arn=role_arn, users=CephUsers(endpoint))
+        self._admin = CephUsers(endpoint)
+        super().__init__(endpoint, role_arn=role_arn, users=self._admin)
         self._user = user
         self._reaches_all = False
 
@@ -65,7 +66,7 @@ class CephProvider(S3Provider):
     def _sign_url(self, bucket: str, key: str, seconds: int, put: bool, values: Mapping[str, str]) -> str:
         """Signed with our own key, it also opens what persistent credentials wrote: a blob is its writer's, whosever the bucket."""
         if values is self._own and not self._reaches_all:
-            CephUsers(self._endpoint).put_policy(self._user, _OWN_POLICY)
+            self._admin.allow(self._user, _OWN_POLICY)
             self._reaches_all = True
         return super()._sign_url(bucket, key, seconds, put, values)
 
@@ -98,6 +99,10 @@ class CephUsers(Users):
 
     def put_policy(self, name: str, policy: str) -> None:
         """See `Users`."""
+        self.allow(name, _closed(policy))
+
+    def allow(self, name: str, policy: str) -> None:
+        """Put exactly this policy on a user, one of ours or ourselves."""
         self._admin("GET", {"uid": name})
         with self._asked() as iam:
             iam.put_user_policy(UserName=name, PolicyName=_POLICY_NAME, PolicyDocument=policy)
@@ -153,3 +158,15 @@ class CephUsers(Users):
             raise refused(self._at.url, error) from error
         except BotoCoreError as error:
             raise ProviderUnavailable(f"the storage at {self._at.url} does not answer; try again") from error
+
+
+def _closed(policy: str) -> str:
+    """The policy, and a denial of everything else: who wrote a blob owns it, and would keep it when the bucket is granted no more."""
+    document = json.loads(policy)
+    allowed = document["Statement"]
+    granted = [arn for statement in allowed for arn in statement["Resource"]]
+    denied = [
+        {"Effect": "Deny", "Action": ["s3:*"], "NotResource": granted},
+        *({"Effect": "Deny", "NotAction": one["Action"], "Resource": one["Resource"]} for one in allowed),
+    ]
+    return json.dumps({**document, "Statement": [*allowed, *denied]}, separators=(",", ":"))
