@@ -180,9 +180,13 @@ def matrix() -> Iterator[str]:
         rows = [row for row in UNSHOWN if row.engine == engine]
         if rows:
             yield from ("", f"`{engine}`:", "")
-        for row in rows:
-            cells = "" if row.cells == ("*",) else " (" + ", ".join(f"`{cell}`" for cell in row.cells) + ")"
-            yield f"- {row.test.removeprefix('test_').replace('_', ' ')}{cells}: {row.reason}."
+        for reason in dict.fromkeys(row.reason for row in rows):
+            yield f"- {reason}: " + "; ".join(_told(row) for row in rows if row.reason == reason) + "."
+
+
+def _told(row: Unshown) -> str:
+    cells = "" if row.cells == ("*",) else " (" + ", ".join(f"`{cell}`" for cell in row.cells) + ")"
+    return row.test.removeprefix("test_").replace("_", " ") + cells + ("" if row.run else ", not tried")
 
 
 def page() -> str:

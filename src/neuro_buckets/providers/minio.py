@@ -36,6 +36,7 @@ class MinioProvider(S3Provider):
     kind = "minio"
     extra = "minio"
     actions = ACTIONS
+    signs_as_principals = True
     session_seconds = range(900, 7 * 24 * 3600 + 1)
     principal_policy_characters = 16 << 10  # of the 20 KiB that MinIO takes
     path_like_keys = True
