@@ -1,5 +1,5 @@
 # The project's commands. Both `demo` and `test` work on a fresh clone: they make .venv and install what they need.
-.PHONY: bench test-schema test-databases demo test setup setup-test postgres lint types docs clean
+.PHONY: bench test-schema test-databases test-engines demo test setup setup-test postgres ceph lint types docs clean
 BIN := .venv/bin
 # A file of tests after the other in each of three processes: most of what they do is waiting for engines and services to start and stop.
 PYTEST := $(BIN)/python -m pytest -q -n 3 --dist loadfile
@@ -14,6 +14,14 @@ test: setup-test lint types   ## everything that must hold before a change lands
 # `make test` kills services on SQLite only; this runs all of the service's tests on both databases.
 test-databases: setup-test
 	NEURO_TEST_DATABASES=sqlite,postgresql $(PYTEST) tests/service
+
+# Engines that come with apt and start slowly, run at every change of a store or a provider: Ceph.
+test-engines: setup-test ceph
+	$(BIN)/python -m pytest -q --timeout 300 tests/engines_apt
+
+ceph:
+	@{ command -v radosgw && command -v ceph-mon && command -v ceph-osd; } >/dev/null || { apt-get update -q \
+	  && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends ceph-mon ceph-osd ceph-common radosgw; }
 
 # `make test` sends about 2,000 requests; this sends 20,000, in six to twelve minutes. NEURO_TEST_SEED=number repeats a run.
 test-schema: setup-test

@@ -11,6 +11,8 @@ pytest_plugins = [
     "tests.gcs_fixture",
     "tests.postgres_fixture",
     "tests.stack_fixture",
+    "tests.moto_fixture",
+    "tests.juicefs_fixture",
 ]
 
 

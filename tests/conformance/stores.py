@@ -80,8 +80,9 @@ async def repeat(chunk: bytes, times: int) -> AsyncIterator[bytes]:
 
 
 class StoreSuite:
-    """Derive, and give a fixture `store`: an empty bucket."""
+    """Derive, give a fixture `store`: an empty bucket, and name the engine; what it cannot show is in `exceptions`."""
 
+    engine_name: str
     rewrites_path_like_keys = False
     """The provider would rewrite what looks like a path, so the store refuses such keys."""
     refused_keys: frozenset[str] = frozenset()

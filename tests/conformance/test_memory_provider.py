@@ -60,11 +60,7 @@ class MemoryData(DataSession):
 
 
 class TestMemoryProvider(ProviderSuite):
-    missing: Mapping[str, str] = {
-        "put_policy": "there are no bucket policies in memory",
-        "make_bucket": "a memory session has no way to name this",
-        "remove_bucket": "a memory session has no way to name this",
-    }
+    engine_name = "memory"
 
     @pytest.fixture
     async def provider(self) -> BucketProvider:

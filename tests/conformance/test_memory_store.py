@@ -8,6 +8,8 @@ from tests.conformance.stores import StoreSuite
 
 
 class TestMemoryStore(StoreSuite):
+    engine_name = "memory"
+
     @pytest.fixture
     def store(self, request: pytest.FixtureRequest) -> MemoryStore:
         return MemoryStore(f"{request.node.nodeid}")

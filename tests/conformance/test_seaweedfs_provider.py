@@ -1,157 +1,26 @@
 """The provider suite on a real SeaweedFS, and what only its sessions and its faults can show."""
 
 import asyncio
-import contextlib
-import json
 import os
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from boto3.session import Session
-from botocore import UNSIGNED
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.config import Config
-from botocore.credentials import Credentials
-from botocore.exceptions import ClientError
 
 from neuro_buckets.commands.serving import provider_over
 from neuro_buckets.engine import Engine
 from neuro_buckets.errors import BucketNotEmpty, InvalidRequest, NotFound, ProviderUnavailable
 from neuro_buckets.providers.base import Access, BucketProvider, Grant
 from neuro_buckets.providers.scoped_session import scoped_policy
-from neuro_buckets.providers.seaweed_iam import IamEndpoint, _text
-from neuro_buckets.providers.seaweedfs import ACTIONS, POLICY_CHARACTERS, SeaweedProvider
-from tests.conformance.providers import BODY, KEY, PRINCIPAL, SECONDS, Buckets, DataSession, ProviderSuite, Refused
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3.client import S3Client
-
-
-_SESSION = Session()  # one, for it reads the description of S3 once
-
-
-class S3Data(DataSession):
-    """S3 through boto3, with the values as they were issued."""
-
-    def __init__(self, values: Mapping[str, str], *, anonymous: bool = False) -> None:
-        self._values = values
-        self._s3: S3Client = _SESSION.client(
-            "s3",
-            endpoint_url=values["endpoint_url"],
-            region_name=values["region_name"],
-            aws_access_key_id=values.get("access_key_id"),
-            aws_secret_access_key=values.get("secret_access_key"),
-            aws_session_token=values.get("session_token"),
-            config=Config(
-                s3={"addressing_style": "path"},
-                retries={"total_max_attempts": 1},
-                signature_version=UNSIGNED if anonymous else "s3v4",
-            ),
-        )
-
-    def get(self, bucket: str, key: str) -> bytes:
-        with _refused():
-            return self._s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-        raise AssertionError
-
-    def put(self, bucket: str, key: str, body: bytes) -> None:
-        with _refused():
-            self._s3.put_object(Bucket=bucket, Key=key, Body=body)
-
-    def delete(self, bucket: str, key: str) -> None:
-        with _refused():
-            self._s3.delete_object(Bucket=bucket, Key=key)
-
-    def list(self, bucket: str) -> list[str]:
-        with _refused():
-            return [entry["Key"] for entry in self._s3.list_objects_v2(Bucket=bucket).get("Contents", [])]
-        raise AssertionError
-
-    def head(self, bucket: str, key: str) -> int:
-        with _refused():
-            return self._s3.head_object(Bucket=bucket, Key=key)["ContentLength"]
-        raise AssertionError
-
-    def copy(self, source_bucket: str, source_key: str, bucket: str, key: str) -> None:
-        with _refused():
-            self._s3.copy_object(Bucket=bucket, Key=key, CopySource={"Bucket": source_bucket, "Key": source_key})
-
-    def multipart(self, bucket: str, key: str, body: bytes) -> None:
-        with _refused():
-            upload = self._s3.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
-            etag = self._s3.upload_part(Bucket=bucket, Key=key, UploadId=upload, PartNumber=1, Body=body)["ETag"]
-            assert len(self._s3.list_parts(Bucket=bucket, Key=key, UploadId=upload)["Parts"]) == 1
-            self._s3.complete_multipart_upload(
-                Bucket=bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": [{"ETag": etag, "PartNumber": 1}]}
-            )
-            given_up = self._s3.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
-            uploads = self._s3.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
-            assert given_up in [found["UploadId"] for found in uploads]
-            self._s3.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=given_up)
-
-    def begin(self, bucket: str, key: str) -> None:
-        with _refused():
-            self._s3.create_multipart_upload(Bucket=bucket, Key=key)
-
-    def delete_many(self, bucket: str, keys: Sequence[str]) -> None:
-        with _refused():
-            answer = self._s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": key} for key in keys]})
-            if answer.get("Errors"):
-                assert {error["Code"] for error in answer["Errors"]} == {"AccessDenied"}
-                raise Refused
-
-    def put_policy(self, bucket: str) -> None:
-        statement = {
-            "Effect": "Allow",
-            "Principal": "*",
-            "Action": "s3:GetObject",
-            "Resource": f"arn:aws:s3:::{bucket}/public/*",
-        }
-        with _refused():
-            policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-            self._s3.put_bucket_policy(Bucket=bucket, Policy=policy)
-            self._s3.delete_bucket_policy(Bucket=bucket)
-
-    def make_bucket(self, bucket: str) -> None:
-        with _refused():
-            self._s3.create_bucket(Bucket=bucket)
-
-    def remove_bucket(self, bucket: str) -> None:
-        with _refused():
-            self._s3.delete_bucket(Bucket=bucket)
-
-    def keep_versions(self, bucket: str) -> None:
-        self._s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-
-    def forget_versions(self, bucket: str) -> None:
-        found = self._s3.list_object_versions(Bucket=bucket)
-        for version in [*found.get("Versions", []), *found.get("DeleteMarkers", [])]:
-            self._s3.delete_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
-
-    def has_bucket(self, bucket: str) -> bool:
-        return bucket in [found["Name"] for found in self._s3.list_buckets()["Buckets"]]
-
-    def sign(self, bucket: str, key: str) -> str:
-        return self._s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": key})
-
-    def ask(self, service: str, form: Mapping[str, str]) -> int:
-        """A call of the storage's STS or IAM side, signed as these values; the status."""
-        credentials = Credentials(
-            self._values["access_key_id"], self._values["secret_access_key"], self._values.get("session_token")
-        )
-        url = self._values["endpoint_url"] + "/"
-        content_type = "application/x-www-form-urlencoded"
-        body = str(httpx.QueryParams(dict(form))).encode()
-        request = AWSRequest("POST", url, data=body, headers={"Content-Type": content_type})
-        SigV4Auth(credentials, service, self._values["region_name"]).add_auth(request)
-        return httpx.post(url, content=body, headers=dict(request.headers.items())).status_code
+from neuro_buckets.providers.seaweed_iam import IamEndpoint, SeaweedUsers, _text
+from neuro_buckets.providers.seaweedfs import ACTIONS, SeaweedProvider
+from tests.conformance.providers import BODY, KEY, PRINCIPAL, SECONDS, Buckets, Refused
+from tests.conformance.s3_data import S3Data
+from tests.conformance.s3_providers import S3ProviderSuite
 
 
 @pytest.fixture(scope="module")
@@ -161,42 +30,21 @@ def shared_provider(seaweedfs: Engine) -> Iterator[SeaweedProvider]:
     asyncio.run(provider.aclose())
 
 
-class TestSeaweedProvider(ProviderSuite):
+class TestSeaweedProvider(S3ProviderSuite):
+    engine_name = "seaweedfs"
+
     @pytest.fixture
-    async def provider(self, shared_provider: SeaweedProvider) -> BucketProvider:
+    async def provider(self, seaweedfs: Engine, shared_provider: SeaweedProvider) -> BucketProvider:
+        self.engine, self.url, self.admin = seaweedfs, seaweedfs.endpoint_url, _administrator(seaweedfs)
         return shared_provider
 
-    @pytest.fixture(autouse=True)
-    def _engine(self, seaweedfs: Engine) -> None:
-        self.engine = seaweedfs
-
-    def open(self, provider: BucketProvider, values: Mapping[str, str]) -> "S3Data":
-        return S3Data(values)
-
-    def open_anonymous(self, provider: BucketProvider) -> "S3Data":
-        values = {"endpoint_url": self.engine.endpoint_url, "region_name": "us-east-1"}
-        return S3Data(values, anonymous=True)
-
-    async def administrator(self, provider: BucketProvider, buckets: Buckets) -> "S3Data":
-        return _administrator(self.engine)
-
-    async def fetch(self, provider: BucketProvider, url: str) -> bytes:
-        async with httpx.AsyncClient() as client:
-            response = await client.get(url)
-        if response.status_code == 403:
-            raise Refused
-        assert response.status_code == 200
-        return response.content
-
-    async def store(self, provider: BucketProvider, url: str, body: bytes) -> None:
-        async with httpx.AsyncClient() as client:
-            response = await client.put(url, content=body)
-        if response.status_code == 403:
-            raise Refused
-        assert response.status_code == 200
+    def provider_at(self, url: str, secret_key: str) -> SeaweedProvider:
+        return SeaweedProvider(url, self.engine.admin_credentials.access_key, secret_key)
 
     async def test_a_session_cannot_make_another_session(self, provider: BucketProvider, buckets: Buckets) -> None:
-        policy = scoped_policy([Grant(buckets.other, Access.READ)], ACTIONS, most_characters=POLICY_CHARACTERS)
+        policy = scoped_policy(
+            [Grant(buckets.other, Access.READ)], ACTIONS, most_characters=SeaweedProvider.policy_characters
+        )
         form = {
             "Action": "AssumeRole",
             "Version": "2011-06-15",
@@ -236,7 +84,9 @@ class TestSeaweedProvider(ProviderSuite):
         assert holder.ask("sts", {"Action": "GetCallerIdentity", "Version": "2011-06-15"}) == 200  # the sides answer
         assert _administrator(self.engine).ask("iam", {"Action": "ListUsers", "Version": "2010-05-08"}) == 200
 
-        policy = scoped_policy([Grant(buckets.granted, Access.READ)], ACTIONS, most_characters=POLICY_CHARACTERS)
+        policy = scoped_policy(
+            [Grant(buckets.granted, Access.READ)], ACTIONS, most_characters=SeaweedProvider.policy_characters
+        )
         session = {"Version": "2011-06-15", "DurationSeconds": "900", "RoleSessionName": "again", "Name": "again"}
         for action in ("AssumeRole", "GetFederationToken", "GetSessionToken"):
             assert holder.ask("sts", {**session, "Action": action, "Policy": policy}) == 403
@@ -245,22 +95,10 @@ class TestSeaweedProvider(ProviderSuite):
             form = {"Action": action, "Version": "2010-05-08", "UserName": PRINCIPAL}
             assert holder.ask("iam", form) == 403
 
-    async def test_what_a_principal_signed_ends_with_it(self, provider: BucketProvider, buckets: Buckets) -> None:
-        holder = S3Data(await provider.create_principal(PRINCIPAL, [Grant(buckets.granted, Access.READ)]))
-        await self._soon(holder.list, buckets.granted)
-        url = holder.sign(buckets.granted, KEY)
-        assert await self.fetch(provider, url) == BODY
-
-        await provider.delete_principal(PRINCIPAL)
-
-        await self._soon_refused(holder.list, buckets.granted)
-        with pytest.raises(Refused):
-            await self.fetch(provider, url)
-
     async def test_a_principal_that_is_deleted_leaves_nothing(self, provider: BucketProvider, buckets: Buckets) -> None:
         assert isinstance(provider, SeaweedProvider)
         users = provider._users
-        assert users is not None
+        assert isinstance(users, SeaweedUsers)
         await provider.create_principal(PRINCIPAL, [Grant(buckets.granted, Access.READ)])
 
         def ask(method: str) -> None:
@@ -275,19 +113,6 @@ class TestSeaweedProvider(ProviderSuite):
         for method in ("GetUser", "GetPolicy"):
             with pytest.raises(NotFound):
                 await asyncio.to_thread(ask, method)
-
-    @pytest.mark.parametrize("name", ["admin", "anonymous", "nb-", "nb-*", "nb-a/../b", "nb-" + "a" * 62, "", "NB-a"])
-    async def test_a_name_that_is_not_ours_is_no_principal(
-        self, provider: BucketProvider, buckets: Buckets, name: str
-    ) -> None:
-        grants = [Grant(buckets.granted, Access.READ)]
-        for call in (
-            provider.create_principal(name, grants),
-            provider.grant(name, grants),
-            provider.delete_principal(name),
-        ):
-            with pytest.raises(InvalidRequest, match="not an identity of ours"):
-                await call
 
     @pytest.mark.usefixtures("no_principal")
     async def test_a_principal_takes_hundreds_of_buckets_and_no_thousands(
@@ -329,41 +154,6 @@ class TestSeaweedProvider(ProviderSuite):
         assert _administrator(self.engine).has_bucket(buckets.other)
         assert not self.open(provider, issued.values).has_bucket(buckets.other)
 
-    @pytest.mark.parametrize("name", ["*", "a*bucket", "some?thing", "a/b", "UPPER", "ab", "${aws:username}"])
-    async def test_a_name_that_could_mean_other_buckets_is_refused(self, provider: BucketProvider, name: str) -> None:
-        with pytest.raises(InvalidRequest, match="not a bucket name"):
-            await provider.issue_credentials([Grant(name, Access.READ)], SECONDS)
-        with pytest.raises(InvalidRequest, match="not a bucket name"):
-            await provider.create_bucket(name)
-        with pytest.raises(InvalidRequest, match="not a bucket name"):
-            await provider.delete_bucket(name)
-        with pytest.raises(InvalidRequest, match="not a bucket name"):
-            await provider.sign_url(name, "key", 60)
-
-    @pytest.mark.parametrize("seconds", [0, 899, 43_201])
-    async def test_a_session_lasts_900_to_43200_seconds(
-        self, provider: BucketProvider, buckets: Buckets, seconds: int
-    ) -> None:
-        grants = [Grant(buckets.granted, Access.READ)]
-        await provider.issue_credentials(grants, 43_200)
-
-        with pytest.raises(InvalidRequest, match="900 to 43200"):
-            await provider.issue_credentials(grants, seconds)
-
-    async def test_more_buckets_than_fit_into_a_session_are_refused_by_number(self, provider: BucketProvider) -> None:
-        grants = [Grant(f"bucket-number-{number:03}", Access.READ) for number in range(100)]
-        await provider.issue_credentials(grants[:15], SECONDS)
-
-        with pytest.raises(InvalidRequest, match="for 100 buckets"):
-            await provider.issue_credentials(grants, SECONDS)
-
-    @pytest.mark.parametrize("key", ["a//b", "/a", "a\\b", "a/../b", "..", "./a", "a/.", "//", "\ud800"])
-    async def test_a_key_that_the_storage_would_rewrite_is_not_signed(
-        self, provider: BucketProvider, buckets: Buckets, key: str
-    ) -> None:
-        with pytest.raises(InvalidRequest):
-            await provider.sign_url(buckets.granted, key, 60)
-
     @pytest.mark.parametrize("key", ["a..b", "...", "dir/", ".hidden/..x"])
     async def test_a_key_that_only_looks_odd_is_signed(
         self, provider: BucketProvider, buckets: Buckets, key: str
@@ -390,23 +180,6 @@ class TestSeaweedProvider(ProviderSuite):
         await asyncio.to_thread(admin.forget_versions, buckets.granted)
         await provider.delete_bucket(buckets.granted)
         await provider.create_bucket(buckets.granted)
-
-
-async def test_a_storage_that_does_not_answer_is_unavailable() -> None:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))  # and never listens
-        provider = SeaweedProvider(f"http://127.0.0.1:{held.getsockname()[1]}", "access", "hidden-secret")
-        grants = [Grant("bucket", Access.READ)]
-        for call in (
-            provider.check(),
-            provider.create_bucket("bucket"),
-            provider.delete_bucket("bucket"),
-            provider.issue_credentials(grants, SECONDS),
-        ):
-            with pytest.raises(ProviderUnavailable, match="does not answer") as raised:
-                await call
-            assert "hidden-secret" not in str(raised.value)
-        await provider.aclose()
 
 
 async def test_a_storage_whose_iam_does_not_answer_is_unavailable(seaweedfs: Engine) -> None:
@@ -495,33 +268,6 @@ async def test_a_storage_that_answers_with_nonsense_is_unavailable() -> None:
     await server.wait_closed()
 
 
-async def test_closing_twice_leaves_no_thread(seaweedfs: Engine) -> None:
-    provider = provider_over(seaweedfs)
-    await provider.check()
-    threads = set(provider._threads._threads)
-    assert any(thread.is_alive() for thread in threads)
-
-    await provider.aclose()
-    await provider.aclose()
-
-    assert not any(thread.is_alive() for thread in threads)
-
-
-async def test_wrong_keys_of_ours_are_the_storages_refusal_and_not_shown(seaweedfs: Engine) -> None:
-    access_key = seaweedfs.admin_credentials.access_key
-    provider = SeaweedProvider(seaweedfs.endpoint_url, access_key, "hidden-secret")
-
-    for call in (
-        provider.check(),
-        provider.create_bucket("refused-bucket"),
-        provider.issue_credentials([Grant("refused-bucket", Access.READ)], SECONDS),
-    ):
-        with pytest.raises(ProviderUnavailable, match="refuses") as raised:
-            await call
-        assert "hidden-secret" not in str(raised.value)
-    await provider.aclose()
-
-
 async def test_many_calls_at_once_do_not_block_the_loop(seaweedfs: Engine) -> None:
     provider = provider_over(seaweedfs)
     await provider.check()
@@ -591,13 +337,3 @@ def _administrator(engine: Engine) -> S3Data:
             "secret_access_key": admin.secret_key,
         }
     )
-
-
-@contextlib.contextmanager
-def _refused() -> Iterator[None]:
-    try:
-        yield
-    except ClientError as error:
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 403:
-            raise Refused from error
-        raise

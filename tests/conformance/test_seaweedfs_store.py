@@ -53,6 +53,7 @@ async def a_bucket(provider: SeaweedProvider, *also: Grant) -> AsyncIterator[S3S
 
 
 class TestSeaweedfsStore(StoreSuite):
+    engine_name = "seaweedfs"
     rewrites_path_like_keys = True
     keeps_marker_bodies = False
 

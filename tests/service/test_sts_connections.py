@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from neuro_buckets.errors import ProviderUnavailable
-from neuro_buckets.providers.scoped_session import KeptConnections, StsEndpoint, assume_scoped_role
+from neuro_buckets.providers.scoped_session import Endpoint, KeptConnections, assume_scoped_role
 
 _BODY = b"""<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>A</AccessKeyId><SecretAccessKey>S</SecretAccessKey>
 <SessionToken>T</SessionToken><Expiration>2030-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>"""
@@ -29,8 +29,8 @@ class Sts:
     threads: list[threading.Thread] = field(default_factory=list)
 
     @property
-    def endpoint(self) -> StsEndpoint:
-        return StsEndpoint(f"http://127.0.0.1:{self.listener.getsockname()[1]}", "us-east-1", "own", "secret")
+    def endpoint(self) -> Endpoint:
+        return Endpoint(f"http://127.0.0.1:{self.listener.getsockname()[1]}", "us-east-1", "own", "secret")
 
     def serve(self) -> None:
         with contextlib.suppress(OSError):  # the listener was closed: the end
@@ -77,7 +77,7 @@ def kept() -> Iterator[KeptConnections]:
 def test_many_sessions_are_asked_for_over_one_connection(sts: Sts, kept: KeptConnections) -> None:
     begun = time.monotonic()
     for _ in range(20):
-        assert assume_scoped_role(sts.endpoint, "{}", 900, kept).values["session_token"] == "T"
+        assert assume_scoped_role(sts.endpoint, "{}", 900, kept).token == "T"
     assert (sts.connections, sts.requests) == (1, 20)
     assert time.monotonic() - begun < 20 * 0.04, "each waited for an acknowledgement"
 
@@ -91,11 +91,11 @@ def test_without_kept_connections_each_call_makes_its_own(sts: Sts) -> None:
 def test_a_kept_connection_that_is_closed_under_a_request_costs_no_call(sts: Sts, kept: KeptConnections) -> None:
     assume_scoped_role(sts.endpoint, "{}", 900, kept)
     sts.closes_at_next = True
-    assert assume_scoped_role(sts.endpoint, "{}", 900, kept).values["access_key_id"] == "A"
+    assert assume_scoped_role(sts.endpoint, "{}", 900, kept).access_key == "A"
     assert (sts.connections, sts.requests) == (2, 2)
 
 
 def test_an_sts_that_is_gone_is_told_so(sts: Sts, kept: KeptConnections) -> None:
-    gone = StsEndpoint("http://127.0.0.1:1", "us-east-1", "own", "secret")
+    gone = Endpoint("http://127.0.0.1:1", "us-east-1", "own", "secret")
     with pytest.raises(ProviderUnavailable, match="does not answer"):
         assume_scoped_role(gone, "{}", 900, kept)

@@ -11,16 +11,17 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 from xml.etree import ElementTree as ET
 
 from neuro_buckets.errors import InvalidRequest, ProviderUnavailable
-from neuro_buckets.providers.base import Access, Grant, IssuedCredentials
+from neuro_buckets.providers.base import Access, Grant
 
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_CODE = re.compile(rb"<Code>(\w{1,60})</Code>")
 _STS_VERSION = "2011-06-15"
 _TIMEOUT_SECONDS = 20
 
@@ -34,13 +35,23 @@ class Actions:
 
 
 @dataclass(frozen=True, slots=True)
-class StsEndpoint:
-    """Where sessions are issued, and who asks for them."""
+class Endpoint:
+    """Where one side of a storage answers, and the key pair that it is asked with."""
 
     url: str
     region: str
     access_key: str = field(repr=False)
     secret_key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A key pair that works only together with its token, and only until it ends."""
+
+    access_key: str
+    secret_key: str = field(repr=False)
+    token: str = field(repr=False)
+    expires_at: datetime
 
 
 def check_bucket_name(name: str) -> str:
@@ -83,11 +94,11 @@ def scoped_policy(grants: Sequence[Grant], actions: Mapping[Access, Actions], *,
 class KeptConnections:
     """Connections to a storage, kept from one call to the next: making one costs as much as a call. For use by several threads."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, proxies: Mapping[str, str] | None = None) -> None:
         from botocore.httpsession import URLLib3Session
 
         self._http = URLLib3Session(
-            proxies={},
+            proxies=dict(proxies or {}),
             timeout=_TIMEOUT_SECONDS,
             max_pool_connections=most,
             # Head and body leave in two packets: without it, the second waits up to 40 ms until the first is acknowledged.
@@ -112,16 +123,22 @@ class KeptConnections:
 
 
 def assume_scoped_role(
-    sts: StsEndpoint, policy: str, seconds: int, connections: KeptConnections | None = None
-) -> IssuedCredentials:
-    """Ask for a session of ourselves, cut down to `policy`. Blocks.
+    sts: Endpoint,
+    policy: str,
+    seconds: int,
+    connections: KeptConnections | None = None,
+    *,
+    role_arn: str | None = None,
+) -> Session:
+    """Ask for a session of a role, or of ourselves without one, cut down to `policy`. Blocks.
 
-    Signed by hand: the storage takes the call without a role, boto3 does not.
+    Signed by hand: SeaweedFS takes the call without a role, boto3 does not.
 
     Args:
         connections: which to use; None makes one for this call.
 
     Raises:
+        InvalidRequest: the policy is larger than the storage takes.
         ProviderUnavailable: it does not answer, or refuses.
     """
     from botocore.auth import SigV4Auth
@@ -136,9 +153,11 @@ def assume_scoped_role(
         "DurationSeconds": str(seconds),
         "Policy": policy,
     }
+    if role_arn is not None:
+        form["RoleArn"] = role_arn
     request = AWSRequest(
         "POST",
-        sts.url.rstrip("/") + "/",
+        sts.url if urlsplit(sts.url).path else f"{sts.url}/",
         data=urlencode(form).encode(),
         headers={"Content-Type": "application/x-www-form-urlencoded"},
     )
@@ -152,34 +171,38 @@ def assume_scoped_role(
     finally:
         if connections is None:
             http.close()
-    if status != 200:
-        raise ProviderUnavailable(f"the storage at {sts.url} refuses to issue credentials (status {status})")
-    return _issued(sts, body)
+    if status == 200:
+        return _session(sts, body)
+    code = found[1].decode() if (found := _CODE.search(body)) else "no reason given"
+    if code == "PackedPolicyTooLarge":
+        raise InvalidRequest(
+            "one set of credentials for so many buckets is more than this provider takes; ask for fewer"
+        )
+    raise ProviderUnavailable(f"the storage at {sts.url} refuses to issue credentials: {code} (status {status})")
+
+
+def proxies(url: str, *, near: bool) -> dict[str, str]:
+    """The proxies to reach an address by: none, or what the environment says of it."""
+    from botocore.utils import get_environ_proxies
+
+    return {} if near else get_environ_proxies(url)
 
 
 def _allow(actions: Sequence[str], resources: Sequence[str]) -> dict[str, object]:
     return {"Effect": "Allow", "Action": list(actions), "Resource": list(resources)}
 
 
-def _issued(sts: StsEndpoint, body: bytes) -> IssuedCredentials:
+def _session(sts: Endpoint, body: bytes) -> Session:
     try:
         # The parser knows no external entities, and bounds those that expand.
         answer = ET.fromstring(body)  # noqa: S314
-        found = {
-            name: answer.findtext(f".//{{*}}Credentials/{{*}}{name}") or ""
+        access_key, secret_key, token, expiration = (
+            answer.findtext(f".//{{*}}Credentials/{{*}}{name}") or ""
             for name in ("AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration")
-        }
-        expires_at = datetime.fromisoformat(found["Expiration"])
+        )
+        expires_at = datetime.fromisoformat(expiration)
     except (ET.ParseError, ValueError) as error:
         raise ProviderUnavailable(f"the storage at {sts.url} issued credentials that make no sense") from error
-    if not all(found.values()) or expires_at.tzinfo is None:
+    if not (access_key and secret_key and token) or expires_at.tzinfo is None:
         raise ProviderUnavailable(f"the storage at {sts.url} issued credentials that are not complete")
-    values = {
-        "region_name": sts.region,
-        "endpoint_url": sts.url,
-        "access_key_id": found["AccessKeyId"],
-        "secret_access_key": found["SecretAccessKey"],
-        "session_token": found["SessionToken"],
-        "expiration": expires_at.isoformat(),
-    }
-    return IssuedCredentials(values=values, expires_at=expires_at)
+    return Session(access_key, secret_key, token, expires_at)

@@ -4,6 +4,7 @@ Its messages are few and hold nothing but text, so they are written here by hand
 grpc is imported when it is first needed, and its errors stay in here. Everything blocks.
 """
 
+import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from joserfc import jwt
 from joserfc.jwk import OctKey
 
 from neuro_buckets.errors import ConfigError, NotFound, ProviderUnavailable
+from neuro_buckets.providers.s3_buckets import Users
 
 if TYPE_CHECKING:
     import grpc
@@ -40,7 +42,7 @@ class IamEndpoint:
     key: str = field(repr=False)
 
 
-class SeaweedUsers:
+class SeaweedUsers(Users):
     """Users with one key and one policy each; policy and user have the same name. Names are taken as they are.
 
     A call opens a connection of its own: calls are rare, and there is none to keep alive over a restart of the storage.
@@ -49,18 +51,20 @@ class SeaweedUsers:
     def __init__(self, endpoint: IamEndpoint) -> None:
         self._endpoint = endpoint
 
-    def replace(self, name: str, policy: str, access_key: str, secret_key: str) -> None:
-        """Make the user with this key; one of that name, and its key, end first. A user without its policy may do nothing.
+    def replace(self, name: str, policy: str) -> tuple[str, str]:
+        """Make the user with a new key; one of that name, and its key, end first. A user without its policy may do nothing.
 
         Raises:
             ProviderUnavailable: the storage does not answer or refuses; no user of that name is there, or the new one is.
         """
+        access_key, secret_key = "NB" + secrets.token_hex(9).upper(), secrets.token_urlsafe(30)
         credential = _text(1, access_key) + _text(2, secret_key) + _text(3, "Active")
         identity = _text(1, name) + _message(2, credential) + _text(7, name)
         with self._channel() as channel:
             self._end(channel, name)
             self._call(channel, "PutPolicy", name, _text(1, name) + _text(2, policy))
             self._call(channel, "CreateUser", name, _message(1, identity))
+        return access_key, secret_key
 
     def put_policy(self, name: str, policy: str) -> None:
         """Let the user do what this policy says and nothing else.

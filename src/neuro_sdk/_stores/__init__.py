@@ -14,8 +14,9 @@ async def open_store(bucket: Bucket, credentials: Credentials, http: HttpClient)
     """The store for a bucket, by its provider; no request to the provider is made."""
     if bucket.provider in _S3_KIN:
         from .s3 import S3Store
+        from .s3_kin import traits_of
 
-        return S3Store(http, bucket, credentials)
+        return S3Store(http, bucket, credentials, traits_of(bucket.provider, await credentials.get()))
     if bucket.provider is Bucket.Provider.AZURE:
         from .azure import AzureStore
 

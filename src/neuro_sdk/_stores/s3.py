@@ -6,10 +6,11 @@ Source of the operations: Amazon S3 API Reference.
 
 import base64
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 
+from neuro_sdk._concurrency import for_each
 from neuro_sdk._errors import BadGateway, BlobNotFound, Conflict, IllegalArgumentError, NeuroError, ResourceNotFound
 from neuro_sdk._http import HttpClient
 from neuro_sdk._models import Bucket
@@ -25,18 +26,22 @@ from .keys import can_begin_path_like_key, check_key, check_path_like_key
 from .multipart import SINGLE_PUT_BYTES, chain, cut, put_in_parts
 from .reader import Reader
 from .s3_errors import error_for
-from .s3_kin import TRAITS, Endpoint
+from .s3_kin import TRAITS, Endpoint, Traits
 from .s3_wire import S3Wire
 
 _DELETE_AT_ONCE = 1000
+_DELETE_SIDE_BY_SIDE = 16
 
 
 class S3Store:
     """One open bucket."""
 
-    def __init__(self, http: HttpClient, bucket: Bucket, credentials: Credentials) -> None:
+    def __init__(
+        self, http: HttpClient, bucket: Bucket, credentials: Credentials, traits: Traits | None = None
+    ) -> None:
+        """`traits`: what the storage does; by default, what those of the bucket's provider do."""
         self._wire = S3Wire(http, bucket.name or bucket.id, credentials)
-        self._traits = TRAITS[bucket.provider]
+        self._traits = traits or TRAITS[bucket.provider]
         self._checksum = S3_CRC32 if self._traits.checksums else None
         manner = Manner(self._check_simple, self._checksum, lambda upload_id, number: (_part(upload_id, number), ""))
         self._at_hand = AtHand(http, self._wire, manner)
@@ -116,7 +121,7 @@ class S3Store:
         failed: list[tuple[str, Exception]] = []
         for key in keys:
             self._check(key)
-        batch = [key for key in keys if s3_xml.fits_xml(key)]
+        batch = [key for key in keys if s3_xml.fits_xml(key)] if self._traits.batch_deletes else []
         for start in range(0, len(batch), _DELETE_AT_ONCE):
             body = s3_xml.deletion(batch[start : start + _DELETE_AT_ONCE])
             digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
@@ -127,11 +132,14 @@ class S3Store:
                 (key, error_for(200, refusal, self._wire.what(key)))
                 for key, refusal in s3_xml.parse_delete_errors(answer.body)
             ]
-        for key in set(keys).difference(batch):
+
+        async def delete_singly(key: str) -> None:
             try:
                 await self.delete(key)
             except NeuroError as error:
                 failed.append((key, error))
+
+        await for_each(_each(set(keys).difference(batch)), delete_singly, limit=_DELETE_SIDE_BY_SIDE)
         return failed
 
     async def list(self, prefix: str = "", *, delimiter: str = "", page_size: int = 1000) -> AsyncGenerator[Page, None]:
@@ -258,6 +266,11 @@ def _multipart_etag(parts: Sequence[Part]) -> str | None:
     except ValueError:  # not every kind of storage makes etags of MD5
         return None
     return f'"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(parts)}"'
+
+
+async def _each(keys: Iterable[str]) -> AsyncIterator[str]:
+    for key in keys:
+        yield key
 
 
 @dataclass(slots=True)

@@ -25,14 +25,29 @@ class Traits:
     blob of the same name without the `/`."""
     checksums: bool = True
     """Verifies `x-amz-checksum-crc32`."""
+    batch_deletes: bool = True
+    """Lets those delete many keys in one request who may delete each of them."""
 
 
-TRAITS: Mapping[Bucket.Provider, Traits] = {
-    Bucket.Provider.AWS: Traits(),
-    Bucket.Provider.MINIO: Traits(),
-    Bucket.Provider.SEAWEEDFS: Traits(path_like_keys=True, markers_are_directories=True),
-    Bucket.Provider.OPEN_STACK: Traits(checksums=False),
+TRAITS: Mapping[str, Traits] = {
+    "aws": Traits(),
+    "minio": Traits(path_like_keys=True, markers_are_directories=True),
+    "seaweedfs": Traits(path_like_keys=True, markers_are_directories=True),
+    "open_stack": Traits(checksums=False),
+    "ceph": Traits(checksums=False, batch_deletes=False),
+    "emc_ecs": Traits(checksums=False),
 }
+"""By the name of the storage."""
+
+
+def traits_of(provider: Bucket.Provider, values: Mapping[str, str]) -> Traits:
+    """What the storage behind these credentials does.
+
+    Args:
+        provider: what the bucket says; released clients know few names, so "aws" stands for everything like it.
+        values: a credentials map, whose `storage` says which it is. One that we do not know is taken for what the bucket says.
+    """
+    return TRAITS.get(values.get("storage", "")) or TRAITS[provider]
 
 
 @dataclass(frozen=True, slots=True)
