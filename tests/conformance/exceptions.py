@@ -144,6 +144,12 @@ UNSHOWN = (
     ),
     Unshown(
         "moto_iam",
+        "test_a_cancelled_copy_of_a_large_blob_leaves_the_old_one",
+        "moto calls a list of parts by a name that S3 does not, and when it is asked for is a matter of time",
+        run=False,
+    ),
+    Unshown(
+        "moto_iam",
         "test_a_copy_of_what_changed_leaves_the_old_blob",
         "moto does not look at the etag that a copy's source must have",
         ("to-5",),
