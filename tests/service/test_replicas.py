@@ -36,7 +36,7 @@ async def repository(
 async def opened(url: str) -> AsyncIterator[Repository]:
     repository = await Repository.open(url)
     try:
-        yield repository
+        yield repository.in_cluster("default")
     finally:
         await repository.aclose()
 
