@@ -4,12 +4,18 @@ A user is manager of the project of their own name. A role on an org or a projec
 the highest counts. Whoever made a bucket manages it as long as they may write in its project.
 """
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from neuro_buckets.errors import NotFound
 from neuro_buckets.models import Role
 from neuro_buckets.repository.tables import buckets, projects, shares, users
+
+# Asked whenever a bucket is made, and built once: building one takes longer than it takes the database to answer.
+_PROJECT_OF_USER = select(users.c.name).where(users.c.name == bindparam("in_project"))
+_PROJECT_OF_ORG = select(projects.c.name).where(
+    projects.c.org_name == bindparam("in_org"), projects.c.name == bindparam("in_project")
+)
 
 
 def role_of(user: str | ColumnElement[str]) -> ColumnElement[int]:
@@ -53,7 +59,8 @@ async def check_project(connection: AsyncConnection, org_name: str | None, proje
     Raises:
         NotFound: there is none.
     """
-    there = (await connection.execute(project_there(org_name or "", project_name))).first()
+    place = {"in_project": project_name, **({"in_org": org_name} if org_name else {})}
+    there = (await connection.execute(_PROJECT_OF_ORG if org_name else _PROJECT_OF_USER, place)).first()
     if there is None:
         where = f" in org {org_name!r}" if org_name else ""
         raise NotFound(f"there is no project {project_name!r}{where}; 'neuro status' shows yours")

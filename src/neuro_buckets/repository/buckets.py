@@ -19,6 +19,7 @@ from neuro_buckets.repository.tables import buckets, shares
 PAGE_ROWS = 500
 _ACTIVE = buckets.c.state == RowState.ACTIVE
 # Asked with most requests, and built once: building one takes longer than it takes the database to answer.
+_ADD = insert(buckets)
 _SEEN = select(buckets, role_of(bindparam("seen_by")).label("role")).where(
     _ACTIVE, buckets.c.cluster == bindparam("here")
 )
@@ -84,7 +85,7 @@ class BucketRows:
             async with self._database.write() as connection:
                 await check_project(connection, bucket.org_name, bucket.project_name)
                 await check_project(connection, None, bucket.owner)  # which is there as long as the owner is
-                await connection.execute(insert(buckets).values(values))
+                await connection.execute(_ADD, values)
         except IntegrityError as error:
             raise Conflict(
                 f"a bucket named {bucket.name!r} already exists in project {bucket.project_name!r}; choose another name"
