@@ -229,7 +229,8 @@ class TestSeaweedProvider(ProviderSuite):
         self, provider: BucketProvider, buckets: Buckets
     ) -> None:
         """Else ending it would not end what it made."""
-        values = await provider.create_principal(PRINCIPAL, [Grant(buckets.granted, Access.READ_WRITE)])
+        made = await provider.create_principal(PRINCIPAL, [Grant(buckets.granted, Access.READ_WRITE)])
+        values = made[buckets.granted]
         holder = S3Data(values)
         await self._soon(holder.list, buckets.granted)
         assert set(values) == {"region_name", "endpoint_url", "access_key_id", "secret_access_key"}
@@ -246,7 +247,8 @@ class TestSeaweedProvider(ProviderSuite):
             assert holder.ask("iam", form) == 403
 
     async def test_what_a_principal_signed_ends_with_it(self, provider: BucketProvider, buckets: Buckets) -> None:
-        holder = S3Data(await provider.create_principal(PRINCIPAL, [Grant(buckets.granted, Access.READ)]))
+        made = await provider.create_principal(PRINCIPAL, [Grant(buckets.granted, Access.READ)])
+        holder = S3Data(made[buckets.granted])
         await self._soon(holder.list, buckets.granted)
         url = holder.sign(buckets.granted, KEY)
         assert await self.fetch(provider, url) == BODY
@@ -444,8 +446,9 @@ async def test_principals_survive_a_killed_engine_and_a_new_one_and_so_does_thei
         provider = provider_over(engine)
         await provider.create_bucket("kept-bucket")
         await asyncio.to_thread(_administrator(engine).put, "kept-bucket", KEY, BODY)
-        kept = S3Data(await provider.create_principal("nb-kept", [Grant("kept-bucket", Access.READ)]))
-        ended = S3Data(await provider.create_principal("nb-ended", [Grant("kept-bucket", Access.READ)]))
+        grants = [Grant("kept-bucket", Access.READ)]
+        kept = S3Data((await provider.create_principal("nb-kept", grants))["kept-bucket"])
+        ended = S3Data((await provider.create_principal("nb-ended", grants))["kept-bucket"])
         await provider.delete_principal("nb-ended")
 
         await _kill(engine)

@@ -121,7 +121,7 @@ class SeaweedProvider:
             raise InvalidRequest(f"credentials last {_between(SESSION_SECONDS)} seconds, not {expires_in_seconds}")
         return await self._run(_issue, self._sts, policy, expires_in_seconds)
 
-    async def create_principal(self, name: str, grants: Sequence[Grant]) -> Mapping[str, str]:
+    async def create_principal(self, name: str, grants: Sequence[Grant]) -> Mapping[str, Mapping[str, str]]:
         """A user with a key of its own, which can make no other keys.
 
         The storage loads all its users anew after each change, so with a thousand of them a second may become one and a half.
@@ -132,7 +132,7 @@ class SeaweedProvider:
         await self._run(users.replace, name, policy, access_key, secret_key)
         values = self._values(access_key, secret_key)
         await self._run(_wait_until_known, values, grants[0].bucket)
-        return values
+        return dict.fromkeys((grant.bucket for grant in grants), values)
 
     async def grant(self, principal: str, grants: Sequence[Grant]) -> None:
         """Put another policy in the place of the user's, within a second."""
