@@ -113,7 +113,8 @@ class BucketProvider(Protocol):
         """A URL with which anyone can GET this one blob, or with `put` PUT it, until it expires. Whether it exists is not checked.
 
         Args:
-            signer: what `create_principal` returned for this bucket; the URL does no more than that principal may, and ends with it. None: our own key.
+            signer: what `create_principal` returned for this bucket; the URL does no more than that principal may, and ends with it.
+                None: our own key.
 
         Raises:
             InvalidRequest: a key that this provider would rewrite, or a duration that it cannot sign for.
