@@ -5,7 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 
-pytest_plugins = ["tests.engine_fixture", "tests.postgres_fixture", "tests.stack_fixture"]
+pytest_plugins = [
+    "tests.engine_fixture",
+    "tests.postgres_fixture",
+    "tests.stack_fixture",
+    "tests.azurite_control_fixture",
+]
 
 
 @pytest.fixture(scope="session", autouse=True)
