@@ -10,6 +10,7 @@ pytest_plugins = [
     "tests.postgres_fixture",
     "tests.stack_fixture",
     "tests.azurite_control_fixture",
+    "tests.gcs_control_fixture",
 ]
 
 
