@@ -6,6 +6,7 @@ import json
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -16,10 +17,10 @@ from google.auth.credentials import Credentials as GoogleCredentials
 from google.auth.exceptions import GoogleAuthError
 from google.oauth2 import service_account
 
-from neuro_buckets.errors import Conflict, InvalidRequest, ProviderUnavailable
+from neuro_buckets.errors import ConfigError, Conflict, InvalidRequest, ProviderUnavailable
 from neuro_buckets.providers.base import Access, BucketProvider, Grant
 from neuro_buckets.providers.gcp import GcpProvider
-from neuro_buckets.providers.gcp_api import CLOUD_SCOPE, GoogleEndpoints, GoogleProject
+from neuro_buckets.providers.gcp_api import CLOUD_SCOPE, GoogleEndpoints, GoogleProject, load_credentials
 from neuro_buckets.providers.gcp_principals import account_id
 from tests.conformance.providers import BODY, KEY, PRINCIPAL, SECONDS, Buckets, DataSession, ProviderSuite, Refused
 from tests.gcs_control_fixture import ACCESS, OWN, PROJECT, Google
@@ -364,6 +365,23 @@ async def test_our_own_key_signs_without_asking_and_without_one_the_access_accou
     assert (await _ask("GET", url)).content == BODY
     await with_key.check()
     await with_key.aclose()
+
+
+async def test_our_key_is_read_from_a_file(
+    google_cloud: Google, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "key.json"
+    file.write_text(google_cloud.key_of(OWN).json(f"{google_cloud.url}/token"))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(file))
+    for credentials in (load_credentials(str(file)), load_credentials()):
+        provider = GcpProvider(_project(google_cloud, credentials))
+        await provider.check()
+        await provider.aclose()
+    for content in ("", "{}", '{"type": "service_account", "private_key": "hidden"}'):
+        file.write_text(content)
+        with pytest.raises(ConfigError, match=str(file)) as raised:
+            load_credentials(str(file))
+        assert "hidden" not in str(raised.value)
 
 
 async def test_public_access_is_prevented_as_such_while_it_is_off(

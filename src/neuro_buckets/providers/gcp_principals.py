@@ -33,11 +33,12 @@ class BucketRights:
         """Let a member have exactly this role there, or none. Conditional roles are others' and stay as they are.
 
         Raises:
-            GoogleRefusal: 404, for the bucket is not there.
+            GoogleRefusal: 404, for the bucket is not there; 412, for such a right is prevented.
             ProviderUnavailable: others change it all the time, or the member is still not known.
         """
         url = f"{self._url}{bucket}/iam"
         give_up_at = time.monotonic() + _AGAIN_SECONDS
+        refused: object = None
         while True:
             policy = self._api.call("GET", url, params={"optionsRequestedPolicyVersion": "3"})
             bindings: list[Binding] = policy.get("bindings", [])
@@ -48,8 +49,9 @@ class BucketRights:
                 self._api.call("PUT", url, body={**policy, "bindings": changed, "version": 3})
             except GoogleRefusal as error:
                 # 409, 412: somebody was quicker. 400: the account is so new that it is not known yet.
-                if error.status not in (400, 409, 412):
+                if error.status not in (400, 409, 412) or (error.status == 412 and refused == policy.get("etag")):
                     raise
+                refused = policy.get("etag")  # refused twice, nobody was quicker
                 if time.monotonic() > give_up_at:
                     raise ProviderUnavailable(
                         f"the rights on bucket {bucket} cannot be changed now: {error}"
