@@ -544,6 +544,22 @@ async def test_a_container_that_somebody_else_has_leased_is_told(
     await provider.set_public_access("second-bucket", False)
 
 
+async def test_whoever_may_write_holds_up_no_change_of_rights(
+    provider: AzureProvider, azurite_control: Azurite
+) -> None:
+    """A lease of the container would: it is what those who change rights wait for."""
+    for values in (
+        (await provider.issue_credentials([Grant("first-bucket", Access.READ_WRITE)], SECONDS)).values,
+        (await provider.create_principal(PRINCIPAL, [Grant("first-bucket", Access.READ_WRITE)]))["first-bucket"],
+    ):
+        session = AzureData(azurite_control, {"first-bucket": values["sas_token"]})
+        session.put("first-bucket", KEY, BODY)
+        session.delete("first-bucket", KEY)
+        with pytest.raises(HttpResponseError) as raised:
+            session._container("first-bucket").acquire_lease(-1)
+        assert raised.value.status_code == 403
+
+
 async def test_closing_twice_leaves_no_thread(azurite_control: Azurite) -> None:
     provider = AzureProvider(azurite_control.account())
     await provider.check()

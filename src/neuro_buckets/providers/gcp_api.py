@@ -58,21 +58,20 @@ def load_credentials(key_file: str | None = None) -> "Credentials":
     try:
         import google.auth
         from google.auth.exceptions import GoogleAuthError
-        from google.oauth2.service_account import Credentials
+        from google.oauth2.service_account import Credentials as ServiceAccountKey
     except ImportError as error:
         raise ConfigError("the gcp provider needs google-auth: pip install 'neuro-buckets[gcp]'") from error
 
     try:
         if key_file is None:
             found: Credentials = google.auth.default(scopes=[CLOUD_SCOPE])[0]
-        else:
-            found = Credentials.from_service_account_file(key_file, scopes=[CLOUD_SCOPE])
+            return found
+        return ServiceAccountKey.from_service_account_file(key_file, scopes=[CLOUD_SCOPE])
     except (GoogleAuthError, OSError, ValueError, LookupError) as error:  # whose texts may quote the file
         where = "on this machine" if key_file is None else f"in {key_file}"
         raise ConfigError(
             f"there are no credentials of Google Cloud {where}; give the key of a service account"
         ) from error
-    return found
 
 
 class GoogleRefusal(Exception):
