@@ -189,7 +189,7 @@ class AzureSuite(ProviderSuite):
         return AzureData(self.azurite, {})
 
     async def administrator(self, provider: BucketProvider, buckets: Buckets) -> Administrator:
-        return Administrator(self.azurite)
+        return _administrator(self.azurite)
 
     async def fetch(self, provider: BucketProvider, url: str) -> bytes:
         response = await self._ask("GET", url)
@@ -236,7 +236,7 @@ class TestAzureProvider(AzureSuite):
         with_key = AzureProvider(self.azurite.account(with_token=False))
         issued = await with_key.issue_credentials(GRANTS[grants](buckets), SECONDS)
         assert "skoid" not in parse_qs(issued.values["sas_token"])
-        session, admin = self.open(with_key, issued.values), Administrator(self.azurite)
+        session, admin = self.open(with_key, issued.values), _administrator(self.azurite)
         for cell in CELLS:
             await self._prepare(provider, admin, buckets, empty=cell.needs_empty)
             if cell.read if grants == "read" else cell.write:
@@ -261,7 +261,7 @@ async def provider(azurite_control: Azurite) -> AsyncIterator[AzureProvider]:
 
 @pytest.fixture
 def admin(azurite_control: Azurite) -> Administrator:
-    return Administrator(azurite_control)
+    return _administrator(azurite_control)
 
 
 async def test_a_grant_changes_and_takes_away_and_adds_nothing(
@@ -570,6 +570,11 @@ async def test_closing_twice_leaves_no_thread(azurite_control: Azurite) -> None:
     await provider.aclose()
 
     assert not any(thread.is_alive() for thread in threads)
+
+
+@functools.cache
+def _administrator(azurite: Azurite) -> Administrator:
+    return Administrator(azurite)
 
 
 @functools.cache

@@ -64,9 +64,9 @@ def load_credentials(key_file: str | None = None) -> "Credentials":
 
     try:
         if key_file is None:
-            found: Credentials = google.auth.default(scopes=[CLOUD_SCOPE])[0]
-            return found
-        return ServiceAccountKey.from_service_account_file(key_file, scopes=[CLOUD_SCOPE])
+            return google.auth.default(scopes=[CLOUD_SCOPE])[0]
+        key: Credentials = ServiceAccountKey.from_service_account_file(key_file, scopes=[CLOUD_SCOPE])
+        return key
     except (GoogleAuthError, OSError, ValueError, LookupError) as error:  # whose texts may quote the file
         where = "on this machine" if key_file is None else f"in {key_file}"
         raise ConfigError(
