@@ -94,7 +94,10 @@ class AzureData(DataSession):
 
     def copy(self, source_bucket: str, source_key: str, bucket: str, key: str) -> None:
         with _refused():
-            self._blob(bucket, key).start_copy_from_url(self._blob(source_bucket, source_key).url)
+            # Azurite reads a source of the same account without any signature; Azure asks for one, so it is shown.
+            sas = self._sas.get(source_bucket, self._otherwise)
+            source = self._blob(source_bucket, source_key).url + (f"?{sas}" if sas else "")
+            self._blob(bucket, key).start_copy_from_url(source)
 
     def multipart(self, bucket: str, key: str, body: bytes) -> None:
         with _refused():
