@@ -13,6 +13,8 @@ pytest_plugins = [
     "tests.stack_fixture",
     "tests.moto_fixture",
     "tests.juicefs_fixture",
+    "tests.azurite_control_fixture",
+    "tests.gcs_control_fixture",
 ]
 
 

@@ -12,7 +12,7 @@ from neuro_buckets.auth import Tokens
 from neuro_buckets.config import ServiceConfig, make_data_directory
 from neuro_buckets.key_files import load_key
 from neuro_buckets.providers.base import BucketProvider
-from neuro_buckets.providers.external import EndpointGuard
+from neuro_buckets.providers.endpoint_guard import EndpointGuard
 from neuro_buckets.repository import Repository
 from neuro_buckets.routes import admin, audit, buckets, credentials, metrics, service, shares, signed_urls
 from neuro_buckets.routes.audit import AuditMiddleware

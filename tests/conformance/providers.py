@@ -123,6 +123,14 @@ class ProviderSuite(abc.ABC):
 
     engine_name: str
 
+    secret = "secret_access_key"
+    """In the values of a principal: what proves it."""
+    token = "session_token"
+    """In issued credentials: what proves them."""
+    expiration = "expiration"
+    """In issued credentials: when they end."""
+    principals_at_once = 8
+
     @pytest.fixture
     @abc.abstractmethod
     async def provider(self) -> BucketProvider:
@@ -131,6 +139,12 @@ class ProviderSuite(abc.ABC):
     @abc.abstractmethod
     def open(self, provider: BucketProvider, values: Mapping[str, str]) -> DataSession:
         """The storage, as the holder of issued credentials reaches it."""
+
+    def open_principal(self, provider: BucketProvider, values: Mapping[str, Mapping[str, str]]) -> DataSession:
+        """The storage, as the holder of what `create_principal` returned reaches it; here the same for all buckets."""
+        first, *others = values.values()
+        assert all(other == first for other in others)
+        return self.open(provider, first)
 
     @abc.abstractmethod
     def open_anonymous(self, provider: BucketProvider) -> DataSession:
@@ -263,17 +277,17 @@ class ProviderSuite(abc.ABC):
         values = dict(issued.values)
         assert await asyncio.to_thread(self.open(provider, values).get, buckets.granted, KEY) == BODY
 
-        token = values.pop("session_token")
+        token = values.pop(self.token)
         if change == "tampered":
             middle = len(token) // 2
-            values["session_token"] = token[:middle] + ("A" if token[middle] != "A" else "B") + token[middle + 1 :]
+            values[self.token] = token[:middle] + ("A" if token[middle] != "A" else "B") + token[middle + 1 :]
 
         with pytest.raises(Refused):
             await asyncio.to_thread(lambda: self.open(provider, values).get(buckets.granted, KEY))
 
     async def test_a_wrong_secret_is_refused(self, provider: BucketProvider, buckets: Buckets) -> None:
         issued = await provider.issue_credentials(GRANTS["read"](buckets), SECONDS)
-        values = {**issued.values, "secret_access_key": "wrong"}
+        values = {**issued.values, self.secret: "wrong"}
 
         with pytest.raises(Refused):
             await asyncio.to_thread(lambda: self.open(provider, values).get(buckets.granted, KEY))
@@ -283,8 +297,8 @@ class ProviderSuite(abc.ABC):
 
         assert issued.expires_at is not None
         assert abs(issued.expires_at - datetime.now(UTC) - timedelta(seconds=SECONDS)) < timedelta(seconds=30)
-        assert datetime.fromisoformat(issued.values["expiration"]) == issued.expires_at
-        assert datetime.fromisoformat(issued.values["expiration"]).utcoffset() is not None
+        assert datetime.fromisoformat(issued.values[self.expiration]) == issued.expires_at
+        assert datetime.fromisoformat(issued.values[self.expiration]).utcoffset() is not None
 
     async def test_issued_credentials_do_not_show_in_a_repr(self, provider: BucketProvider, buckets: Buckets) -> None:
         issued = await provider.issue_credentials(GRANTS["read"](buckets), SECONDS)
@@ -304,20 +318,21 @@ class ProviderSuite(abc.ABC):
 
     @pytest.mark.usefixtures("no_principal")
     async def test_a_principal_has_a_key_and_no_end(self, provider: BucketProvider, buckets: Buckets) -> None:
-        values = await provider.create_principal(PRINCIPAL, GRANTS["read"](buckets))
+        made = await provider.create_principal(PRINCIPAL, GRANTS["read"](buckets))
 
-        assert values["access_key_id"]
-        assert values["secret_access_key"]
-        assert not {"session_token", "expiration", "bucket_name"} & set(values)
+        assert set(made) == {buckets.granted}
+        values = made[buckets.granted]
+        assert values[self.secret]
+        assert not {self.token, self.expiration, "bucket_name"} - {self.secret} & set(values)
 
     @pytest.mark.usefixtures("no_principal")
     async def test_a_wrong_secret_of_a_principal_is_refused(self, provider: BucketProvider, buckets: Buckets) -> None:
-        values = await provider.create_principal(PRINCIPAL, GRANTS["read"](buckets))
+        values = (await provider.create_principal(PRINCIPAL, GRANTS["read"](buckets)))[buckets.granted]
         await self._soon(self.open(provider, values).get, buckets.granted, KEY)
 
         with pytest.raises(Refused):
             await asyncio.to_thread(
-                lambda: self.open(provider, {**values, "secret_access_key": "wrong"}).get(buckets.granted, KEY)
+                lambda: self.open(provider, {**values, self.secret: "wrong"}).get(buckets.granted, KEY)
             )
 
     @pytest.mark.usefixtures("no_principal")
@@ -362,10 +377,10 @@ class ProviderSuite(abc.ABC):
 
     async def test_principals_are_apart(self, provider: BucketProvider, buckets: Buckets) -> None:
         """Made and ended at the same time, too: none takes another with it."""
-        names = [f"{PRINCIPAL}-{number}" for number in range(8)]
+        names = [f"{PRINCIPAL}-{number}" for number in range(self.principals_at_once)]
         made = await asyncio.gather(*(provider.create_principal(name, GRANTS["read"](buckets)) for name in names))
-        assert len({values["access_key_id"] for values in made}) == len(names)
-        sessions = [self.open(provider, values) for values in made]
+        assert len({values[buckets.granted][self.secret] for values in made}) == len(names)
+        sessions = [self.open_principal(provider, values) for values in made]
         for session in sessions:
             await self._soon(session.get, buckets.granted, KEY)
 
@@ -505,7 +520,7 @@ class ProviderSuite(abc.ABC):
     ) -> None:
         if not provider.signs_as_principals:
             pytest.skip("this storage does not sign with principals")
-        signer = await provider.create_principal(PRINCIPAL, [Grant(buckets.granted, Access.READ)])
+        signer = (await provider.create_principal(PRINCIPAL, [Grant(buckets.granted, Access.READ)]))[buckets.granted]
         url = await provider.sign_url(buckets.granted, KEY, 60, signer=signer)
         assert await self.fetch(provider, url) == BODY, "it works at once"
         put = await provider.sign_url(buckets.granted, KEY, 60, put=True, signer=signer)
@@ -572,7 +587,7 @@ class ProviderSuite(abc.ABC):
         """The storage, for the holder of credentials that were just made and work."""
         if kind == "temporary":
             return self.open(provider, (await provider.issue_credentials(grants, SECONDS)).values)
-        session = self.open(provider, await provider.create_principal(PRINCIPAL, grants))
+        session = self.open_principal(provider, await provider.create_principal(PRINCIPAL, grants))
         await self._soon(session.list, grants[0].bucket)
         return session
 

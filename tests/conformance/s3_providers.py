@@ -59,13 +59,15 @@ class S3ProviderSuite(ProviderSuite):
         grants = [Grant(buckets.granted, Access.READ)]
         lasting = {"region_name", "endpoint_url", "access_key_id", "secret_access_key"}
 
-        assert set(await provider.create_principal(PRINCIPAL, grants)) - {"storage"} == lasting
+        lasting_of = await provider.create_principal(PRINCIPAL, grants)
+        assert set(lasting_of[buckets.granted]) - {"storage"} == lasting
         issued = (await provider.issue_credentials(grants, SECONDS)).values
         assert set(issued) - {"storage"} == {*lasting, "session_token", "expiration"}
         assert (issued["endpoint_url"], issued["region_name"]) == (self.url, self.region)
 
     async def test_what_a_principal_signed_ends_with_it(self, provider: BucketProvider, buckets: Buckets) -> None:
-        holder = S3Data(await provider.create_principal(PRINCIPAL, [Grant(buckets.granted, Access.READ)]))
+        made = await provider.create_principal(PRINCIPAL, [Grant(buckets.granted, Access.READ)])
+        holder = S3Data(made[buckets.granted])
         await self._soon(holder.list, buckets.granted)
         url = holder.sign(buckets.granted, KEY)
         assert await self.fetch(provider, url) == BODY

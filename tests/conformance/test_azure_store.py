@@ -42,6 +42,7 @@ REFUSED = frozenset(
 
 
 class AzureSuite(StoreSuite):
+    engine_name = "azurite"
     refused_keys = REFUSED
     unseen_keys: ClassVar[Mapping[str, str]] = {
         "\ufffe": "Azurite fails to list what XML cannot carry; Azure encodes it (tests/sdk/test_azure_xml.py)"

@@ -35,7 +35,7 @@ def provider(moto: Moto) -> Iterator[EcsProvider]:
 
 async def test_clients_are_told_of_aws_in_any_region_and_which_storage_it_is(provider: EcsProvider, moto: Moto) -> None:
     issued = await provider.issue_credentials(GRANTS, SECONDS)
-    lasting = await provider.create_principal(PRINCIPAL, GRANTS)
+    lasting = (await provider.create_principal(PRINCIPAL, GRANTS))[NAME]
     await provider.delete_principal(PRINCIPAL)
 
     known = {"region_name": "any", "endpoint_url": moto.url, "storage": "emc_ecs"}

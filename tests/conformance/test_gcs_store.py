@@ -36,6 +36,7 @@ async def open_store(url: str) -> AsyncIterator[GcsStore]:
 
 
 class TestGcsStore(StoreSuite):
+    engine_name = "google"
     refused_keys = REFUSED
 
     @pytest.fixture
@@ -51,6 +52,8 @@ class TestGcsStore(StoreSuite):
 
 class TestGcsStoreWithoutParts(StoreSuite):
     """On the emulator as it is, which has no uploads in parts: a large body goes up in one session, in turn."""
+
+    engine_name = "google"
 
     refused_keys = REFUSED
 

@@ -43,7 +43,7 @@ class TestMinioProvider(S3ProviderSuite):
         self, provider: BucketProvider, buckets: Buckets
     ) -> None:
         """MinIO lets every user have sessions, and before 2022 and here access keys too, whatever its policy says."""
-        values = await provider.create_principal(PRINCIPAL, [Grant(buckets.granted, Access.READ)])
+        values = (await provider.create_principal(PRINCIPAL, [Grant(buckets.granted, Access.READ)]))[buckets.granted]
         made = [
             self._session_of(values),
             _values(self.url, *await asyncio.to_thread(_own_key, self.url, values)),
@@ -62,7 +62,9 @@ class TestMinioProvider(S3ProviderSuite):
 
     @pytest.mark.usefixtures("no_principal")
     async def test_a_principal_may_change_nothing_in_iam(self, provider: BucketProvider, buckets: Buckets) -> None:
-        values = await provider.create_principal(PRINCIPAL, [Grant(buckets.granted, Access.READ_WRITE)])
+        values = (await provider.create_principal(PRINCIPAL, [Grant(buckets.granted, Access.READ_WRITE)]))[
+            buckets.granted
+        ]
         root = admin_of(self.url, *self.gateway.root)
         own = admin_of(self.url, values["access_key_id"], values["secret_access_key"])
         everything = {

@@ -77,7 +77,8 @@ class TestSeaweedProvider(S3ProviderSuite):
         self, provider: BucketProvider, buckets: Buckets
     ) -> None:
         """Else ending it would not end what it made."""
-        values = await provider.create_principal(PRINCIPAL, [Grant(buckets.granted, Access.READ_WRITE)])
+        made = await provider.create_principal(PRINCIPAL, [Grant(buckets.granted, Access.READ_WRITE)])
+        values = made[buckets.granted]
         holder = S3Data(values)
         await self._soon(holder.list, buckets.granted)
         assert set(values) == {"region_name", "endpoint_url", "access_key_id", "secret_access_key"}
@@ -217,8 +218,9 @@ async def test_principals_survive_a_killed_engine_and_a_new_one_and_so_does_thei
         provider = provider_over(engine)
         await provider.create_bucket("kept-bucket")
         await asyncio.to_thread(_administrator(engine).put, "kept-bucket", KEY, BODY)
-        kept = S3Data(await provider.create_principal("nb-kept", [Grant("kept-bucket", Access.READ)]))
-        ended = S3Data(await provider.create_principal("nb-ended", [Grant("kept-bucket", Access.READ)]))
+        grants = [Grant("kept-bucket", Access.READ)]
+        kept = S3Data((await provider.create_principal("nb-kept", grants))["kept-bucket"])
+        ended = S3Data((await provider.create_principal("nb-ended", grants))["kept-bucket"])
         await provider.delete_principal("nb-ended")
 
         await _kill(engine)

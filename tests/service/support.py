@@ -60,7 +60,7 @@ class FaultyProvider(MemoryProvider):
         await super().delete_bucket(name)
         self._reply()
 
-    async def create_principal(self, name: str, grants: Sequence[Grant]) -> Mapping[str, str]:
+    async def create_principal(self, name: str, grants: Sequence[Grant]) -> Mapping[str, Mapping[str, str]]:
         await self._pass()
         values = await super().create_principal(name, grants)
         self._reply()
@@ -123,9 +123,10 @@ class DirectoryProvider:
         bucket.rmdir()
         (self._public / name).unlink(missing_ok=True)
 
-    async def create_principal(self, name: str, grants: Sequence[Grant]) -> Mapping[str, str]:
+    async def create_principal(self, name: str, grants: Sequence[Grant]) -> Mapping[str, Mapping[str, str]]:
         await self.grant(name, grants, new=True)
-        return {"access_key_id": name, "secret_access_key": f"secret of {name}"}
+        values = {"access_key_id": name, "secret_access_key": f"secret of {name}"}
+        return {grant.bucket: values for grant in grants}
 
     async def grant(self, principal: str, grants: Sequence[Grant], *, new: bool = False) -> None:
         file = self._principals / principal

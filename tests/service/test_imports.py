@@ -19,9 +19,10 @@ from neuro_buckets.app import create_app
 from neuro_buckets.config import load_config
 from neuro_buckets.engine import Engine
 from neuro_buckets.errors import InvalidRequest
-from neuro_buckets.providers import external
+from neuro_buckets.providers import endpoint_guard
 from neuro_buckets.providers.base import Access, Grant
-from neuro_buckets.providers.external import EndpointGuard, ExternalBucket
+from neuro_buckets.providers.endpoint_guard import EndpointGuard
+from neuro_buckets.providers.external import ExternalBucket
 from neuro_buckets.providers.seaweedfs import SeaweedProvider
 from tests.service.support import BUCKETS, FaultyProvider, Service, create, error_of
 
@@ -188,7 +189,8 @@ async def test_what_does_not_open_the_bucket_is_told_and_not_kept(
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"provider": "azure"}, "cannot be imported yet"),
+        ({"provider": "azure"}, "'storage_endpoint' missing"),
+        ({"provider": "gcp"}, "'key_data' missing"),
         ({"provider": "nimbus"}, "not known"),
         ({"provider_bucket_name": "no/such"}, "provider_bucket_name"),
         ({"provider_bucket_name": "not-there-at-all"}, "there is no bucket"),
@@ -355,7 +357,7 @@ def given(endpoint_url: str, **fields: str) -> dict[str, str]:
 async def test_an_answer_that_drips_is_cut_off(
     alice: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, head: bytes
 ) -> None:
-    monkeypatch.setattr(external, "_PROBE_SECONDS", 0.5)
+    monkeypatch.setattr(endpoint_guard, "_PROBE_SECONDS", 0.5)
     with dripping(head) as (url, _):
         async with asyncio.timeout(8):  # 60,000 bytes would take 50 minutes
             refused = await alice.post(IMPORT, json=body("theirs", given(url)))
@@ -365,7 +367,7 @@ async def test_an_answer_that_drips_is_cut_off(
 async def test_who_imports_from_slow_servers_holds_up_nobody_else(
     alice: httpx.AsyncClient, bob: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(external, "_PROBE_SECONDS", 3)
+    monkeypatch.setattr(endpoint_guard, "_PROBE_SECONDS", 3)
     with dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n") as (url, asked):
         slow = [asyncio.create_task(alice.post(IMPORT, json=body("theirs", given(url)))) for _ in range(2)]
         assert await asyncio.to_thread(asked.wait, 5)

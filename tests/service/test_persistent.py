@@ -1,5 +1,6 @@
 """Persistent credentials: whose they are, what they open, and what is left of them when a bucket goes, or the provider does not answer."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -8,6 +9,7 @@ from sqlalchemy import select
 
 from neuro_buckets.errors import Forbidden
 from neuro_buckets.models import Caller
+from neuro_buckets.providers.base import Grant
 from neuro_buckets.repository import credentials
 from neuro_buckets.repository.database import Database
 from neuro_buckets.repository.tables import metadata
@@ -38,6 +40,27 @@ async def test_they_have_the_shape_that_clients_read(alice: httpx.AsyncClient) -
     for one in made["credentials"]:
         assert set(one) == {"bucket_id", "provider", "read_only", "credentials"}
         assert {"bucket_name", "access_key_id", "secret_access_key"} <= set(one["credentials"])
+
+
+async def test_each_bucket_has_a_key_of_its_own_where_the_storage_has_it_so(
+    service: Service, alice: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Azure, whose signatures are for one container each."""
+    first, second = await create(alice, "first"), await create(alice, "second")
+
+    async def keys(name: str, grants: Sequence[Grant]) -> Mapping[str, Mapping[str, str]]:
+        return {grant.bucket: {"sas_token": f"for {grant.bucket}"} for grant in grants}
+
+    monkeypatch.setattr(service.provider, "create_principal", keys)
+    made = await make(alice, first["id"], second["id"], name="mine")
+    values = [one["credentials"] for one in made["credentials"]]
+    assert [one["sas_token"] for one in values] == [f"for {one['bucket_name']}" for one in values]
+    assert len({one["sas_token"] for one in values}) == 2
+    assert (await alice.get(f"{CREDENTIALS}/mine")).json() == made
+    assert (await alice.get(CREDENTIALS)).json() == [made]
+
+    assert (await alice.delete(f"{BUCKETS}/first")).status_code == 204
+    assert (await alice.get(f"{CREDENTIALS}/mine")).json()["credentials"] == made["credentials"][1:]
 
 
 async def test_they_are_the_same_however_they_are_asked_for(alice: httpx.AsyncClient) -> None:

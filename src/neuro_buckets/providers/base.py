@@ -61,8 +61,11 @@ class BucketProvider(Protocol):
     async def issue_credentials(self, grants: Sequence[Grant], expires_in_seconds: int) -> IssuedCredentials:
         """Issue credentials that allow exactly `grants` and end by themselves. `grants` is never empty."""
 
-    async def create_principal(self, name: str, grants: Sequence[Grant]) -> Mapping[str, str]:
-        """Make a long-lived identity that may do exactly `grants`, and a key for it; returns what a client needs, without `bucket_name`.
+    async def create_principal(self, name: str, grants: Sequence[Grant]) -> Mapping[str, Mapping[str, str]]:
+        """Make a long-lived identity that may do exactly `grants`, and a key for it.
+
+        Returns what a client needs for each bucket, by the bucket's name and without `bucket_name`: mostly the same for all, but a storage
+        may have a key for each.
 
         One of that name that is there is ours, from a try that was cut short: it is replaced, and its old key ends. The key works when
         this returns, or within a second. It can make no other keys or sessions, so that ending it ends all. `grants` is never empty.
@@ -76,7 +79,7 @@ class BucketProvider(Protocol):
         """Let an identity do exactly `grants`, within a second; its key stays. `grants` is never empty.
 
         Raises:
-            InvalidRequest: as for `create_principal`; nothing was changed.
+            InvalidRequest: as for `create_principal`, or a bucket that its key cannot be for; nothing was changed.
             NotFound: there is no such identity.
             ProviderUnavailable: the provider does not answer or refuses.
         """
@@ -110,7 +113,8 @@ class BucketProvider(Protocol):
         """A URL with which anyone can GET this one blob, or with `put` PUT it, until it expires. Whether it exists is not checked.
 
         Args:
-            signer: what `create_principal` returned; the URL does no more than that principal may, and ends with it. None: our own key.
+            signer: what `create_principal` returned for this bucket; the URL does no more than that principal may, and ends with it.
+                None: our own key.
 
         Raises:
             InvalidRequest: a key that this provider would rewrite, or a duration that it cannot sign for.

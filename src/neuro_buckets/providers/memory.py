@@ -59,12 +59,13 @@ class MemoryProvider:
         }
         return IssuedCredentials(values=values, expires_at=expires_at)
 
-    async def create_principal(self, name: str, grants: Sequence[Grant]) -> Mapping[str, str]:
+    async def create_principal(self, name: str, grants: Sequence[Grant]) -> Mapping[str, Mapping[str, str]]:
         """A session without an end, and without a token to show."""
         rights = SessionRights(secrets.token_urlsafe(32), "", _access(grants), None)
         await self.delete_principal(name)
         self._principals[name] = rights
-        return {"access_key_id": self._admit(rights), "secret_access_key": rights.secret_key}
+        values = {"access_key_id": self._admit(rights), "secret_access_key": rights.secret_key}
+        return dict.fromkeys(rights.access, values)
 
     async def grant(self, principal: str, grants: Sequence[Grant]) -> None:
         """Change what the session may do; those that are open follow."""

@@ -137,13 +137,13 @@ class S3Provider:
             raise InvalidRequest(f"credentials last {_between(self.session_seconds)} seconds, not {expires_in_seconds}")
         return await self._run(self._issue, policy, expires_in_seconds)
 
-    async def create_principal(self, name: str, grants: Sequence[Grant]) -> Mapping[str, str]:
+    async def create_principal(self, name: str, grants: Sequence[Grant]) -> Mapping[str, Mapping[str, str]]:
         """A user with a key of its own, which works when this returns."""
         users, policy = self._users_for(name), self._principal_policy(grants)
         access_key, secret_key = await self._run(users.replace, name, policy)
         values = self._values(access_key, secret_key)
         await self._run(self._wait_until_known, values, grants[0].bucket)
-        return values
+        return dict.fromkeys((grant.bucket for grant in grants), values)
 
     async def grant(self, principal: str, grants: Sequence[Grant]) -> None:
         """Put another policy in the place of the user's."""

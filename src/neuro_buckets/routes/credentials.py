@@ -63,8 +63,8 @@ def _out(opened: OpenedCredentials, user_agent: str) -> PersistentCredentialsOut
                 bucket_id=bucket.id,
                 provider=provider_as_known_to(user_agent, bucket.provider),
                 read_only=found.read_only,
-                credentials={**opened.values, "bucket_name": bucket.provider_name},
+                credentials={**values, "bucket_name": bucket.provider_name},
             )
-            for bucket in opened.buckets
+            for bucket, values in zip(opened.buckets, opened.values, strict=True)
         ],
     )

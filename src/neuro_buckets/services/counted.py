@@ -31,7 +31,7 @@ class CountedProvider:
         with self._count("issue_credentials"):
             return await self._provider.issue_credentials(grants, expires_in_seconds)
 
-    async def create_principal(self, name: str, grants: Sequence[Grant]) -> Mapping[str, str]:
+    async def create_principal(self, name: str, grants: Sequence[Grant]) -> Mapping[str, Mapping[str, str]]:
         """Make a long-lived identity, and a key for it."""
         with self._count("create_principal"):
             return await self._provider.create_principal(name, grants)

@@ -10,7 +10,8 @@ import structlog
 
 from neuro_buckets.errors import TooManyRequests
 from neuro_buckets.models import Bucket, Caller, RowState, check_name, new_bucket_id, now, provider_name_for
-from neuro_buckets.providers.external import EndpointGuard, ExternalBucket
+from neuro_buckets.providers.endpoint_guard import EndpointGuard
+from neuro_buckets.providers.external import ExternalBucket
 from neuro_buckets.repository import Repository
 from neuro_buckets.services.audit import concerns
 from neuro_buckets.services.buckets import Buckets, Scope

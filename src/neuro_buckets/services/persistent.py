@@ -41,7 +41,8 @@ class OpenedCredentials:
 
     credentials: PersistentCredentials
     buckets: Sequence[Bucket]
-    values: Mapping[str, str] = field(repr=False)
+    values: Sequence[Mapping[str, str]] = field(repr=False)
+    """Of each of `buckets`, without its name."""
 
 
 class Persistent:
@@ -148,15 +149,14 @@ class Persistent:
         made = self._create(new_credentials_id(), user, name, [bucket], read_only, signs_until)
         return (await self._running.to_the_end(made)).credentials
 
-    def values_of(self, one: PersistentCredentials) -> Mapping[str, str]:
-        """What the provider issued for active credentials.
+    def values_of(self, one: PersistentCredentials, provider_name: str) -> Mapping[str, str]:
+        """What the provider issued for active credentials, for one of their buckets by its name at the provider.
 
         Raises:
             SecretsUnavailable: the key that sealed it is not here.
         """
         assert one.sealed_values is not None, "active credentials have values"
-        values: Mapping[str, str] = json.loads(self._vault.open(one.sealed_values, one.id))
-        return values
+        return _unpacked(self._vault.open(one.sealed_values, one.id), provider_name)
 
     async def _create(
         self,
@@ -187,7 +187,7 @@ class Persistent:
         except ServiceError:
             await self._undo(reserved)
             raise
-        sealed = self._vault.seal(json.dumps(dict(values)), id_)
+        sealed = self._vault.seal(_packed(values), id_)
         confirming = self._rows.move(reserved, RowState.ACTIVE, now(), sealed_values=sealed)
         active = await step("credentials.create.confirm", confirming)
         if active is None:
@@ -195,7 +195,7 @@ class Persistent:
             await self._give_up(reserved)
             raise ProviderUnavailable("the credentials were given up while they were being made; try again")
         log.info("credentials created", credentials=id_, read_only=read_only, buckets=[bucket.id for bucket in buckets])
-        return OpenedCredentials(active, buckets, values)
+        return OpenedCredentials(active, buckets, [values[bucket.provider_name] for bucket in buckets])
 
     async def _reserve(self, new: PersistentCredentials, bucket_ids: Sequence[str]) -> None:
         """Reserve the row; what an outage left under its name, or its id, is settled first."""
@@ -249,9 +249,32 @@ class Persistent:
 
     async def _open(self, page: Sequence[PersistentCredentials]) -> list[OpenedCredentials]:
         buckets = await self._rows.buckets_of(page)
-        return [OpenedCredentials(one, buckets[one.id], self.values_of(one)) for one in page]
+        return [
+            OpenedCredentials(
+                one, buckets[one.id], [self.values_of(one, bucket.provider_name) for bucket in buckets[one.id]]
+            )
+            for one in page
+        ]
 
 
 def _within(caller: Caller, one: PersistentCredentials) -> bool:
     """Whether having these credentials gives the caller no more than the caller's token does."""
     return one.read_only or caller.scope is not TokenScope.READ
+
+
+def _packed(values: Mapping[str, Mapping[str, str]]) -> str:
+    """Values by bucket, to be sealed. One map where they are the same for all, as they were always kept."""
+    first, *others = values.values()
+    return json.dumps(
+        dict(first) if all(other == first for other in others) else {name: dict(of) for name, of in values.items()}
+    )
+
+
+def _unpacked(packed: str, provider_name: str) -> Mapping[str, str]:
+    """The values of one bucket."""
+    kept: Mapping[str, str | Mapping[str, str]] = json.loads(packed)
+    if all(isinstance(value, str) for value in kept.values()):
+        return {name: value for name, value in kept.items() if isinstance(value, str)}
+    of_bucket = kept[provider_name]
+    assert isinstance(of_bucket, Mapping), "values by bucket are values"
+    return of_bucket

@@ -67,7 +67,7 @@ class Signing:
                 name, key, expires_in_seconds, put=put
             )  # what cannot be signed for makes none
             signer = await self._made(caller.user, signer_name, bucket, until, read_only=not put)
-        values = self._persistent.values_of(signer)
+        values = self._persistent.values_of(signer, name)
         return await self._provider.sign_url(name, key, expires_in_seconds, put=put, signer=values)
 
     async def revoke(self, caller: Caller, bucket: Bucket) -> None:
