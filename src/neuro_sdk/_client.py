@@ -1,6 +1,7 @@
 """The client: owns configuration, connections and the open buckets. `get()` makes one, `login_with_token()` keeps a configuration."""
 
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -22,7 +23,7 @@ class Client:
         self._config = config
         self._http = HttpClient(connections=256)
         self._api = Api(self._http, config)
-        self.buckets = Buckets(config, self._api, Opener(self._api, self._http))
+        self.buckets = Buckets(config, self._api, Opener(self._api, self._http, checksums=config.checksums))
 
     @property
     def url(self) -> URL:
@@ -76,7 +77,12 @@ class _Getting:
 
 
 def get(
-    *, url: URL | str | None = None, token: str | None = None, cluster: str | None = None, path: Path | None = None
+    *,
+    url: URL | str | None = None,
+    token: str | None = None,
+    cluster: str | None = None,
+    path: Path | None = None,
+    checksums: bool | None = None,
 ) -> _Getting:
     """A client for the configuration of `neuro login`, of the environment or of the arguments; the latter win.
 
@@ -84,12 +90,15 @@ def get(
         url: the control plane, as in `https://host/api/v1`; else `NEURO_URL`.
         token: the user's token; else `NEURO_TOKEN`.
         cluster: the current cluster; else `NEURO_CLUSTER`, else the first that the control plane offers.
+        checksums: False sends none with what goes to S3 or Azure, and verifies none of what comes from there: it saves some CPU of large
+            bodies, and damage on the way is seen by no one. Lengths and etags are always checked. Else `NEURO_CHECKSUMS`, else True.
         path: the directory that `neuro login` wrote to; else `NEUROMATION_CONFIG`, else `~/.neuro`.
 
     Raises:
         ConfigError: no address or token anywhere, or one that cannot be used. Nothing is asked of the control plane here.
     """
-    return _Getting(load_config(url=url, token=token, cluster=cluster, path=path))
+    config = load_config(url=url, token=token, cluster=cluster, path=path)
+    return _Getting(config if checksums is None else replace(config, checksums=checksums))
 
 
 async def login_with_token(token: str, *, url: URL | str, path: Path | None = None) -> None:

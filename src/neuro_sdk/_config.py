@@ -2,6 +2,7 @@
 
 1. the arguments of `get()`
 2. `NEURO_URL`, `NEURO_TOKEN`, `NEURO_CLUSTER`
+   (and `NEURO_CHECKSUMS`: on, or off for none)
 3. `NEURO_PASSED_CONFIG`: base64 of a JSON object with `url`, `token` and `cluster`, as platforms pass it to jobs
 4. `config.toml`, as `neuro login` wrote it, in the directory `path`, else `NEUROMATION_CONFIG`, else `~/.neuro`
 
@@ -33,6 +34,8 @@ class Config:
     token: str = field(repr=False)
     cluster: str | None = None
     """None: the first one that the control plane offers."""
+    checksums: bool = True
+    """Whether bodies are sent and verified with checksums."""
     directory: Path = field(default=Path(os.devnull), compare=False)
     """Where this user's state is kept; it need not exist."""
 
@@ -75,7 +78,8 @@ def load_config(
     if not found_token:
         raise ConfigError(f"no token for {root}: {_LOGIN}")
     _token_user(found_token)
-    return Config(root, found_token, pick("cluster"), _state_directory(path, environ))
+    checksums = _switch("NEURO_CHECKSUMS", environ)
+    return Config(root, found_token, pick("cluster"), checksums, _state_directory(path, environ))
 
 
 def save_config(config: Config, path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Path:
@@ -128,6 +132,14 @@ def api_root(url: str) -> URL:
             f"the address of a control plane holds no user, password, query or fragment: {root.origin()}/api/v1"
         )
     return root.origin() / "api/v1" if root.path in {"", "/"} else URL(str(root).rstrip("/"))
+
+
+def _switch(name: str, environ: Mapping[str, str]) -> bool:
+    """On, unless the environment says that it is off."""
+    text = environ.get(name, "on").strip().lower()
+    if text not in {"on", "off"}:
+        raise ConfigError(f"{name} is on or off, not {text!r}")
+    return text == "on"
 
 
 def _passed(text: str | None) -> Mapping[str, str]:

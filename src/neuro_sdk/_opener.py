@@ -26,9 +26,10 @@ class OpenBucket:
 class Opener:
     """The open buckets of one client."""
 
-    def __init__(self, api: Api, http: HttpClient) -> None:
+    def __init__(self, api: Api, http: HttpClient, *, checksums: bool = True) -> None:
         self._api = api
         self._http = http
+        self._checksums = checksums
         self._open: dict[tuple[str, str], OpenBucket] = {}  # under every name that a bucket was asked for by
         self._known: dict[tuple[str, str | None, Scope], OpenBucket] = {}  # the same, as they were asked for
         self._joint: dict[
@@ -95,7 +96,7 @@ class Opener:
             async def fetch() -> Mapping[str, str]:
                 return (await self._api.make_tmp_credentials(cluster, bucket.id, Scope())).credentials
 
-            self._open[by_id] = OpenBucket(bucket, await open_store(bucket, Credentials(fetch), self._http))
+            self._open[by_id] = OpenBucket(bucket, await self._open_store(bucket, Credentials(fetch)))
         return self._open[by_id]
 
     async def _open_joint(self, opened: OpenBucket, other: Bucket) -> BlobStore:
@@ -110,7 +111,10 @@ class Opener:
             await credentials.get()
         except (IllegalArgumentError, AuthError, ResourceNotFound):
             return opened.store  # what is wrong, if anything is, each bucket's own credentials will tell
-        return await open_store(bucket, credentials, self._http)
+        return await self._open_store(bucket, credentials)
+
+    async def _open_store(self, bucket: Bucket, credentials: Credentials) -> BlobStore:
+        return await open_store(bucket, credentials, self._http, checksums=self._checksums)
 
 
 def _owner(bucket: Bucket) -> str:

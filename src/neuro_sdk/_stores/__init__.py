@@ -1,5 +1,7 @@
 """Open buckets: one interface in `base`, one file a kind of storage."""
 
+from dataclasses import replace
+
 from neuro_sdk._errors import NotSupportedError
 from neuro_sdk._http import HttpClient
 from neuro_sdk._models import Bucket
@@ -10,17 +12,20 @@ from .credentials import Credentials
 _S3_KIN = frozenset({Bucket.Provider.AWS, Bucket.Provider.MINIO, Bucket.Provider.SEAWEEDFS, Bucket.Provider.OPEN_STACK})
 
 
-async def open_store(bucket: Bucket, credentials: Credentials, http: HttpClient) -> BlobStore:
-    """The store for a bucket, by its provider; no request to the provider is made."""
+async def open_store(
+    bucket: Bucket, credentials: Credentials, http: HttpClient, *, checksums: bool = True
+) -> BlobStore:
+    """The store for a bucket, by its provider; no request to the provider is made. Without `checksums`, S3 and Azure are asked for none."""
     if bucket.provider in _S3_KIN:
         from .s3 import S3Store
         from .s3_kin import traits_of
 
-        return S3Store(http, bucket, credentials, traits_of(bucket.provider, await credentials.get()))
+        traits = traits_of(bucket.provider, await credentials.get())
+        return S3Store(http, bucket, credentials, replace(traits, checksums=False) if not checksums else traits)
     if bucket.provider is Bucket.Provider.AZURE:
         from .azure import AzureStore
 
-        return AzureStore(http, bucket, credentials)
+        return AzureStore(http, bucket, credentials, checksums=checksums)
     if bucket.provider is Bucket.Provider.GCP:
         from .gcs import GcsStore
 

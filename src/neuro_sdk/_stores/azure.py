@@ -45,9 +45,10 @@ class AzureStore:
     key is written again or a week has passed.
     """
 
-    def __init__(self, http: HttpClient, bucket: Bucket, credentials: Credentials) -> None:
+    def __init__(self, http: HttpClient, bucket: Bucket, credentials: Credentials, *, checksums: bool = True) -> None:
+        self._checksum = CONTENT_MD5 if checksums else None
         self._wire = AzureWire(http, bucket.name or bucket.id, credentials)
-        self._at_hand = AtHand(http, self._wire, Manner(check_azure_key, CONTENT_MD5, _part, _BLOCK_BLOB))
+        self._at_hand = AtHand(http, self._wire, Manner(check_azure_key, self._checksum, _part, _BLOCK_BLOB))
 
     def burst(self) -> StoreBurst[AzureEndpoint]:
         """See `BlobStore.burst`."""
@@ -75,7 +76,7 @@ class AzureStore:
             reader = Reader(self._wire, connection, key, start, stop, etag)
             whole = start == 0 and stop is None and etag is None
             first = await self._at_hand.ask_streamed(key, connection) if whole else None
-            await reader.open(CONTENT_MD5, first)
+            await reader.open(self._checksum, first)
             yield reader
 
     async def put(self, key: str, body: Buffer | AsyncIterator[bytes], *, size: int | None = None) -> None:
@@ -85,7 +86,7 @@ class AzureStore:
         first = await anext(parts, b"")
         second = await anext(parts, None) if len(first) >= SINGLE_PUT_BYTES else None
         if second is None:
-            await self._wire.request("PUT", key, headers=[*CONTENT_MD5.sent(first), *_BLOCK_BLOB], body=first)
+            await self._wire.request("PUT", key, headers=[*self._sum(first), *_BLOCK_BLOB], body=first)
         else:
             begun = [first, second]
             del first, second  # or they would be held until all are stored
@@ -186,7 +187,10 @@ class AzureStore:
 
     async def _put_block(self, key: str, name: str, body: Buffer) -> None:
         query = [("comp", "block"), ("blockid", name)]
-        await self._wire.request("PUT", key, query=query, headers=CONTENT_MD5.sent(body), body=body)
+        await self._wire.request("PUT", key, query=query, headers=self._sum(body), body=body)
+
+    def _sum(self, body: Buffer) -> Pairs:
+        return self._checksum.sent(body) if self._checksum is not None else ()
 
     async def _uploads(self, key: str) -> dict[str, StoredUpload]:
         return uploads_of((await self._blocks(key, "uncommitted"))[1])
