@@ -6,8 +6,8 @@ command line. What a tool has no function for, it does not do; its docstring say
 
 import os
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from bench.job import Job
 from bench.measure import Command
 
 OURS = "neuro_sdk"
+UNSUMMED = "unsummed"
+"""Ours with its checksums switched off: what they cost."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class Tool:
     module: str
     imports: str = ""
     """What a library is imported as; empty for a program."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Of its own, in the environment."""
 
     @property
     def is_library(self) -> bool:
@@ -38,11 +42,13 @@ class Tool:
     def command(self, job: Job) -> Command | None:
         """How it does a job; None when it does not do such work."""
         python = self._programs() / "python"
-        environ = _environ(job)
+        environ = _environ(job) | self.settings
+        if job.operation in LACKS.get(self.name, ()):
+            return None
         if self.is_library and job.operation == "load":
             return Command([str(python), "-c", f"import {self.imports}"], environ)
         if self.is_library:
-            if job.operation in _ONLY_PROGRAMS or job.operation in LACKS.get(self.name, ()):
+            if job.operation in _ONLY_PROGRAMS:
                 return None
             return Command([str(python), "-m", self.module], environ | _worker(job))
         functions: Any = import_module(self.module)
@@ -70,6 +76,7 @@ class Tool:
 _ONLY_PROGRAMS = ("version", "help_text")
 # What a library has no call for. Work that takes two calls (all files of a directory) is written out in its file.
 LACKS = {
+    UNSUMMED: ("head", "list_keys", "delete_keys", "update_dir", "first_get", "load"),  # nothing is summed there
     "boto3-crt": ("head", "get", "put", "list_keys", "delete_keys", "update_dir"),  # boto3's own way, measured there
 }
 
@@ -77,6 +84,7 @@ TOOLS = {
     tool.name: tool
     for tool in (
         Tool(OURS, None, "bench.tools.neuro_sdk", imports="neuro_sdk"),
+        Tool(UNSUMMED, None, "bench.tools.neuro_sdk", imports="neuro_sdk", settings={"NEURO_CHECKSUMS": "off"}),
         Tool("neuro", None, "bench.tools.neuro"),
         Tool("bare", None, "bench.tools.bare"),
         Tool("s5cmd", "s5cmd", "bench.tools.s5cmd"),
@@ -92,7 +100,7 @@ TOOLS = {
 
 
 def _worker(job: Job) -> dict[str, str]:
-    return {"PYTHONPATH": str(ROOT), **job.to_environ()}
+    return {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")]), **job.to_environ()}
 
 
 def _environ(job: Job) -> dict[str, str]:
