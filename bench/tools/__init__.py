@@ -6,7 +6,7 @@ command line. What a tool has no function for, it does not do; its docstring say
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -31,7 +31,7 @@ class Tool:
     module: str
     imports: str = ""
     """What a library is imported as; empty for a program."""
-    settings: Mapping[str, str] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict)
     """Of its own, in the environment."""
 
     @property
