@@ -59,7 +59,12 @@ def tables(costs: Sequence[Cost], layered: Sequence[Layered], about: Mapping[str
             lines += [f"### {database}" + (f", {version}" if len(versions) > 1 else ""), ""]
             lines += [*_costs([cost for cost in found if cost.version == version]), ""]
         for version in versions[1:]:
-            lines += [f"### {database}: {versions[0]} ÷ {version}", "", *_ratios(found, versions[0], version), ""]
+            lines += [
+                f"### {database}: {versions[0]} ÷ {version}, of requests a second {version} ÷ {versions[0]}",
+                "",
+                *_ratios(found, versions[0], version),
+                "",
+            ]
         for version in versions:
             lines += _layers([one for one in layered if (one.database, one.version) == (database, version)], costs)
     return "\n".join(lines)
