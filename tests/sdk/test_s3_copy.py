@@ -12,7 +12,7 @@ import pytest
 from neuro_sdk import BadGateway, BlobChanged, Bucket, IntegrityError
 from neuro_sdk._concurrency import Budget
 from neuro_sdk._http import HttpClient, RetryPolicy
-from neuro_sdk._stores import s3_copy, s3_wire
+from neuro_sdk._stores import s3_copy, wire
 from neuro_sdk._stores.base import BlobInfo
 from neuro_sdk._stores.credentials import Credentials
 from neuro_sdk._stores.s3 import S3Store
@@ -59,7 +59,7 @@ async def answering(answer: Callable[[str, str], bytes]) -> AsyncIterator[tuple[
 
 
 async def test_an_error_that_comes_after_a_200_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3_wire, "_RETRY", RetryPolicy(attempts=3, base_seconds=0.001))
+    monkeypatch.setattr(wire, "_RETRY", RetryPolicy(attempts=3, base_seconds=0.001))
     answers = [ok(LATE), ok(LATE), ok(b'\n  <?xml version="1.0"?>' + COPIED % b'"e1"')]
     async with answering(lambda *_: answers.pop(0)) as (store, seen):
         assert await store.copy(store, INFO, "to")

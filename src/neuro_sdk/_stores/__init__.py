@@ -20,7 +20,9 @@ async def open_store(
         from .s3 import S3Store
         from .s3_kin import traits_of
 
-        traits = traits_of(bucket.provider, await credentials.get())
+        # "aws" stands for several, and the credentials say which; those of all others are asked for when they are needed.
+        told = await credentials.get() if bucket.provider is Bucket.Provider.AWS else {}
+        traits = traits_of(bucket.provider, told)
         return S3Store(http, bucket, credentials, replace(traits, checksums=False) if not checksums else traits)
     if bucket.provider is Bucket.Provider.AZURE:
         from .azure import AzureStore
