@@ -66,6 +66,16 @@ def _check_tls_key(key: Path | None, info: ValidationInfo) -> Path | None:
     return None if key is None else check_key_of(key, info, "tls_certificate_file")
 
 
+def _check_seconds(clusters: dict[str, ClusterTable], info: ValidationInfo) -> dict[str, ClusterTable]:
+    seconds = info.data.get("credentials_seconds", 0)
+    for name, table in clusters.items():
+        if seconds > table.most_session_seconds:
+            raise ValueError(
+                f"sessions of {name!r} last {table.most_session_seconds} seconds, less than credentials_seconds"
+            )
+    return clusters
+
+
 def _check_default(name: str, info: ValidationInfo) -> str:
     clusters = info.data.get("clusters", {})
     if len(clusters) > 1 and name not in clusters:
@@ -138,7 +148,7 @@ class ServiceConfig(BaseModel):
     audit_days: int = Field(default=365, ge=1, le=36_500)
     """How long the audit log goes back."""
     log_level: Literal["info", "debug"] = "info"
-    clusters: dict[ClusterName, Cluster] = Field(default_factory=dict)
+    clusters: Annotated[dict[ClusterName, Cluster], AfterValidator(_check_seconds)] = Field(default_factory=dict)
     """The storages that `neuro serve` uses, as they are written; `storages` has them by the names that clients see."""
     cluster_name: Annotated[ClusterName, AfterValidator(_check_default)] = "default"
     """The cluster that clients use who name none."""

@@ -5,9 +5,14 @@ The question is asked once and not for long, so that a start with wrong settings
 
 import asyncio
 
+from neuro_buckets.clusters.aws import AwsCluster
 from neuro_buckets.clusters.base import ClusterTable
+from neuro_buckets.clusters.ceph import CephCluster
+from neuro_buckets.clusters.emc_ecs import EcsCluster
+from neuro_buckets.clusters.minio import MinioCluster
 from neuro_buckets.clusters.seaweedfs import SeaweedCluster
 from neuro_buckets.providers.base import BucketProvider
+from neuro_buckets.providers.opening.s3_kin import check_aws, check_s3, open_aws, open_ceph, open_ecs, open_minio
 from neuro_buckets.providers.opening.seaweedfs import check_seaweedfs, open_seaweedfs
 
 
@@ -16,6 +21,14 @@ def open_provider(cluster: ClusterTable) -> BucketProvider:
     match cluster:
         case SeaweedCluster():
             return open_seaweedfs(cluster)
+        case AwsCluster():
+            return open_aws(cluster)
+        case MinioCluster():
+            return open_minio(cluster)
+        case CephCluster():
+            return open_ceph(cluster)
+        case EcsCluster():
+            return open_ecs(cluster)
     raise NotImplementedError(cluster.provider)
 
 
@@ -28,5 +41,9 @@ async def check_storage(cluster: ClusterTable) -> None:
     match cluster:
         case SeaweedCluster():
             await asyncio.to_thread(check_seaweedfs, cluster)
+        case AwsCluster():
+            await asyncio.to_thread(check_aws, cluster)
+        case MinioCluster() | CephCluster() | EcsCluster():
+            await asyncio.to_thread(check_s3, cluster)
         case _:
             raise NotImplementedError(cluster.provider)

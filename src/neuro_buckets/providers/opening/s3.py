@@ -12,8 +12,20 @@ CONNECT_SECONDS, READ_SECONDS = 2, 3
 MOST_SKEW_SECONDS = 300
 
 
-def list_buckets(endpoint_url: str, access_key_id: str, secret: str, region: str = "us-east-1") -> None:
+def list_buckets(
+    endpoint_url: str,
+    access_key_id: str,
+    secret: str,
+    region: str = "us-east-1",
+    *,
+    setting: str | None = None,
+    by_proxy: bool = False,
+) -> None:
     """List the buckets of whoever has the key. Blocks. The parameters are settings, and blamed under their names.
+
+    Args:
+        setting: what is to blame where the address is not what was given.
+        by_proxy: go by the proxy that the environment names.
 
     Raises:
         ConfigError: the storage does not answer, refuses us, or has another time.
@@ -24,15 +36,16 @@ def list_buckets(endpoint_url: str, access_key_id: str, secret: str, region: str
         from botocore.credentials import Credentials
         from botocore.exceptions import BotoCoreError, HTTPClientError
         from botocore.httpsession import URLLib3Session
+        from botocore.utils import get_environ_proxies
     except ImportError as error:
         raise ConfigError("provider: needs boto3; run pip install 'neuro-buckets[seaweedfs]'") from error
 
-    where = f"endpoint_url = {endpoint_url!r}"
+    where = setting or f"endpoint_url = {endpoint_url!r}"
     request = AWSRequest("GET", f"{endpoint_url}/", data=b"")
     S3SigV4Auth(Credentials(access_key_id, secret), "s3", region).add_auth(request)
     # A proxy meant for the internet would not find a storage that is near.
     http = URLLib3Session(
-        proxies={},
+        proxies=get_environ_proxies(endpoint_url) if by_proxy else {},
         timeout=(CONNECT_SECONDS, READ_SECONDS),  # type: ignore[arg-type]  # the stub knows one of its two forms
     )
     try:

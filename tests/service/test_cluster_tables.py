@@ -1,0 +1,120 @@
+"""The tables of all providers: what they take, what they refuse, and that what they say opens a real storage."""
+
+from pathlib import Path
+
+import pytest
+
+from neuro_buckets.clusters import PROVIDERS
+from neuro_buckets.clusters.base import ClusterTable
+from neuro_buckets.config import load_config
+from neuro_buckets.errors import ConfigError, NoAnswer
+from neuro_buckets.providers.base import Access, Grant
+from neuro_buckets.providers.opening import check_storage, open_provider
+from tests.juicefs_fixture import Gateway
+from tests.moto_fixture import REGION, Moto
+from tests.service.serve_program import write_private
+
+KEY = 'access_key_id = "id"\nsecret_access_key = "canary"\n'
+AT = 'endpoint_url = "http://127.0.0.1:1"\n'
+ROLE = 'role_arn = "arn:aws:iam::123456789012:role/data"\n'
+GOOD = {
+    "seaweedfs": KEY + AT,
+    "aws": KEY + ROLE + 'region = "eu-central-1"\n',
+    "minio": KEY + AT,
+    "ceph": KEY + AT + 'role_arn = "arn:aws:iam:::role/data"\n',
+    "emc_ecs": KEY + AT + ROLE + 'sts_endpoint_url = "https://a.b:1/sts/"\niam_endpoint_url = "https://a.b:1/iam"\n',
+}
+
+
+def table_of(directory: Path, provider: str, text: str, top: str = "") -> ClusterTable:
+    file = write_private(directory / "neuro.toml", f'{top}\n[clusters.main]\nprovider = "{provider}"\n{text}')
+    return load_config(file).clusters["main"]
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_a_provider_is_opened_by_what_it_needs_and_no_secret_shows(tmp_path: Path, provider: str) -> None:
+    table = table_of(tmp_path, provider, GOOD[provider])
+    assert "canary" not in repr(table)
+    assert table.address.startswith("http")
+    opened = open_provider(table)
+    assert opened.kind in PROVIDERS
+    await opened.aclose()
+
+
+@pytest.mark.parametrize(
+    ("provider", "name"),
+    [(provider, line.split()[0]) for provider in PROVIDERS for line in GOOD[provider].splitlines()],
+)
+def test_whatever_it_needs_and_has_not_is_told(tmp_path: Path, provider: str, name: str) -> None:
+    kept = "".join(line for line in GOOD[provider].splitlines(keepends=True) if not line.startswith(f"{name} "))
+    with pytest.raises(ConfigError, match=f"clusters.main.{name}: missing; give "):
+        table_of(tmp_path, provider, kept)
+
+
+@pytest.mark.parametrize(
+    ("provider", "more", "says"),
+    [
+        ("aws", 'region = "eu central"', "main.region = 'eu central': .*; give the name"),
+        ("aws", 'role_arn = "data"', "main.role_arn = 'data': .*; give the role"),
+        ("aws", "role_session_seconds = 60", "main.role_session_seconds = 60: .*; give how long"),
+        ("aws", 'sts_endpoint_url = "https://a.b/sts"', "main.sts_endpoint_url = 'https://a.b/sts': .*without a path"),
+        ("aws", 'secret_key = "canary"', "main.secret_key: there is no such setting; did you mean secret_access_key"),
+        ("ceph", 'user = ""', "main.user = '': .*"),
+        ("minio", 'role_arn = "a"', "main.role_arn: there is no such setting"),
+        ("emc_ecs", 'iam_endpoint_url = "https://me:canary@a.b"', "main.iam_endpoint_url = \\*\\*\\*: .* a user"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(tmp_path: Path, provider: str, more: str, says: str) -> None:
+    name = more.split(maxsplit=1)[0]
+    kept = "".join(line for line in GOOD[provider].splitlines(keepends=True) if not line.startswith(f"{name} "))
+    with pytest.raises(ConfigError, match=says) as refused:
+        table_of(tmp_path, provider, f"{kept}{more}\n")
+    assert "canary" not in str(refused.value)
+
+
+@pytest.mark.parametrize("provider", ["aws", "ceph", "emc_ecs"])
+def test_credentials_that_would_outlive_what_the_storage_allows_are_refused(tmp_path: Path, provider: str) -> None:
+    table_of(tmp_path, provider, GOOD[provider], "credentials_seconds = 3600")
+    with pytest.raises(ConfigError, match="sessions of 'main' last 3600 seconds, less than credentials_seconds"):
+        table_of(tmp_path, provider, GOOD[provider], "credentials_seconds = 3601")
+
+
+async def works(table: ClusterTable) -> None:
+    await check_storage(table)
+    provider = open_provider(table)
+    try:
+        await provider.check()
+        await provider.create_bucket("nb-table")
+        issued = await provider.issue_credentials([Grant("nb-table", Access.READ)], 900)
+        assert issued.values["access_key_id"]
+        await provider.delete_bucket("nb-table")
+    finally:
+        await provider.aclose()
+
+
+async def test_aws_is_opened_and_refuses_a_wrong_key(tmp_path: Path, moto: Moto, moto_iam: Moto) -> None:
+    def table(moto: Moto, secret: str) -> ClusterTable:
+        text = f'access_key_id = "{moto.service[0]}"\nsecret_access_key = "{secret}"\nrole_arn = "{moto.role_arn}"\n'
+        addresses = "".join(f'{name}endpoint_url = "{moto.url}"\n' for name in ("", "sts_", "iam_"))
+        return table_of(tmp_path, "aws", f'{text}region = "{REGION}"\n{addresses}')
+
+    await works(table(moto, moto.service[1]))
+    await check_storage(table(moto_iam, moto_iam.service[1]))
+    with pytest.raises(ConfigError, match="SignatureDoesNotMatch"):
+        await check_storage(table(moto_iam, "wrong"))
+
+
+async def test_minio_is_opened_and_refuses_a_wrong_key(tmp_path: Path, juicefs: Gateway) -> None:
+    def table(secret: str) -> ClusterTable:
+        text = f'endpoint_url = "{juicefs.url}"\naccess_key_id = "{juicefs.service[0]}"\n'
+        return table_of(tmp_path, "minio", f'{text}secret_access_key = "{secret}"\n')
+
+    await works(table(juicefs.service[1]))
+    with pytest.raises(ConfigError, match="SignatureDoesNotMatch"):
+        await check_storage(table("wrong"))
+
+
+async def test_what_does_not_answer_is_told_apart_from_what_refuses(tmp_path: Path) -> None:
+    for provider in ("minio", "ceph", "emc_ecs"):
+        with pytest.raises(NoAnswer, match=r"endpoint_url = 'http://127\.0\.0\.1:1': no answer"):
+            await check_storage(table_of(tmp_path, provider, GOOD[provider]))
