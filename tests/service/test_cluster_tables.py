@@ -1,5 +1,6 @@
 """The tables of all providers: what they take, what they refuse, and that what they say opens a real storage."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from neuro_buckets.config import load_config
 from neuro_buckets.errors import ConfigError, NoAnswer
 from neuro_buckets.providers.base import Access, Grant
 from neuro_buckets.providers.opening import check_storage, open_provider
+from tests.azurite_control_fixture import Azurite
+from tests.gcs_control_fixture import ACCESS, OWN, PROJECT, Google
 from tests.juicefs_fixture import Gateway
 from tests.moto_fixture import REGION, Moto
 from tests.service.serve_program import write_private
@@ -18,6 +21,8 @@ KEY = 'access_key_id = "id"\nsecret_access_key = "canary"\n'
 AT = 'endpoint_url = "http://127.0.0.1:1"\n'
 ROLE = 'role_arn = "arn:aws:iam::123456789012:role/data"\n'
 GOOD = {
+    "azure": 'account_key = "canary=="\nendpoint_url = "https://127.0.0.1:1/account"\n',
+    "gcp": 'project = "project-1"\naccess_account = "data@project-1.iam.gserviceaccount.com"\n',
     "seaweedfs": KEY + AT,
     "aws": KEY + ROLE + 'region = "eu-central-1"\n',
     "minio": KEY + AT,
@@ -31,7 +36,9 @@ def table_of(directory: Path, provider: str, text: str, top: str = "") -> Cluste
     return load_config(file).clusters["main"]
 
 
-@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize(
+    "provider", [provider for provider in PROVIDERS if provider != "gcp"]
+)  # which wants a key at once
 async def test_a_provider_is_opened_by_what_it_needs_and_no_secret_shows(tmp_path: Path, provider: str) -> None:
     table = table_of(tmp_path, provider, GOOD[provider])
     assert "canary" not in repr(table)
@@ -59,6 +66,15 @@ def test_whatever_it_needs_and_has_not_is_told(tmp_path: Path, provider: str, na
         ("aws", "role_session_seconds = 60", "main.role_session_seconds = 60: .*; give how long"),
         ("aws", 'sts_endpoint_url = "https://a.b/sts"', "main.sts_endpoint_url = 'https://a.b/sts': .*without a path"),
         ("aws", 'secret_key = "canary"', "main.secret_key: there is no such setting; did you mean secret_access_key"),
+        (
+            "azure",
+            'endpoint_url = "account"',
+            "main.endpoint_url = 'account': .*http.*; give the address of the account",
+        ),
+        ("azure", 'access_key = "canary"', "main.access_key: there is no such setting; did you mean account_key"),
+        ("gcp", 'project = "my project"', "main.project = 'my project': .*; give the id"),
+        ("gcp", 'access_account = "data"', "main.access_account = 'data': .*; give the e-mail"),
+        ("gcp", 'key_file = "absent"', "main.key_file = '.*/absent': cannot be read"),
         ("ceph", 'user = ""', "main.user = '': .*"),
         ("minio", 'role_arn = "a"', "main.role_arn: there is no such setting"),
         ("emc_ecs", 'iam_endpoint_url = "https://me:canary@a.b"', "main.iam_endpoint_url = \\*\\*\\*: .* a user"),
@@ -72,11 +88,20 @@ def test_what_cannot_be_meant_is_refused(tmp_path: Path, provider: str, more: st
     assert "canary" not in str(refused.value)
 
 
-@pytest.mark.parametrize("provider", ["aws", "ceph", "emc_ecs"])
+@pytest.mark.parametrize("provider", ["aws", "ceph", "emc_ecs", "gcp"])
 def test_credentials_that_would_outlive_what_the_storage_allows_are_refused(tmp_path: Path, provider: str) -> None:
     table_of(tmp_path, provider, GOOD[provider], "credentials_seconds = 3600")
     with pytest.raises(ConfigError, match="sessions of 'main' last 3600 seconds, less than credentials_seconds"):
         table_of(tmp_path, provider, GOOD[provider], "credentials_seconds = 3601")
+
+
+@pytest.mark.parametrize("provider", sorted(set(PROVIDERS) - {"seaweedfs"}))  # whose example is in the operator's guide
+def test_the_example_of_its_page_is_a_good_one(tmp_path: Path, provider: str) -> None:
+    page = Path(__file__).parents[2] / "docs" / "providers" / f"{provider}.md"
+    [example] = re.findall(r"^```toml\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    write_private(tmp_path / "cloud.secret", "canary")
+    [table] = load_config(write_private(tmp_path / "neuro.toml", example)).clusters.values()
+    assert table.provider == provider
 
 
 async def works(table: ClusterTable) -> None:
@@ -86,7 +111,7 @@ async def works(table: ClusterTable) -> None:
         await provider.check()
         await provider.create_bucket("nb-table")
         issued = await provider.issue_credentials([Grant("nb-table", Access.READ)], 900)
-        assert issued.values["access_key_id"]
+        assert issued.values
         await provider.delete_bucket("nb-table")
     finally:
         await provider.aclose()
@@ -118,3 +143,35 @@ async def test_what_does_not_answer_is_told_apart_from_what_refuses(tmp_path: Pa
     for provider in ("minio", "ceph", "emc_ecs"):
         with pytest.raises(NoAnswer, match=r"endpoint_url = 'http://127\.0\.0\.1:1': no answer"):
             await check_storage(table_of(tmp_path, provider, GOOD[provider]))
+
+
+async def test_azure_is_opened_and_refuses_a_wrong_key(tmp_path: Path, azurite_control: Azurite) -> None:
+    def table(key: str) -> ClusterTable:
+        write_private(tmp_path / "key", key)
+        text = f'endpoint_url = "{azurite_control.endpoint_url}"\nauthority_file = "{azurite_control.authority_file}"\n'
+        return table_of(tmp_path, "azure", text + 'account_key_file = "key"\n')
+
+    await works(table(azurite_control.account_key))
+    with pytest.raises(
+        ConfigError, match=r"endpoint_url = .*refuses: (AuthorizationFailure|InvalidAuthenticationInfo)"
+    ) as refused:
+        await check_storage(table("d3Jvbmc="))
+    assert not isinstance(refused.value, NoAnswer)
+    with pytest.raises(ConfigError, match=r"account_key_file = .*key': is not the key of an account"):
+        await check_storage(table("canary-"))
+    with pytest.raises(NoAnswer, match=r"endpoint_url = .*does not answer"):
+        await check_storage(table_of(tmp_path, "azure", GOOD["azure"].replace("canary==", "d3Jvbmc=")))
+
+
+async def test_google_cloud_is_opened_and_refuses_what_is_no_key(tmp_path: Path, google_cloud: Google) -> None:
+    def table(key: str) -> ClusterTable:
+        write_private(tmp_path / "key.json", key)
+        names = ("storage", "iam", "iam_credentials", "sts")
+        text = "".join(f'{name}_endpoint_url = "{google_cloud.url}"\n' for name in names)
+        return table_of(
+            tmp_path, "gcp", f'{text}project = "{PROJECT}"\naccess_account = "{ACCESS}"\nkey_file = "key.json"\n'
+        )
+
+    await works(table(google_cloud.key_of(OWN).json(f"{google_cloud.url}/token")))
+    with pytest.raises(ConfigError, match=r"key_file: there are no credentials of Google Cloud in .*/key.json"):
+        await check_storage(table('{"type": "service_account", "private_key": "canary"}'))

@@ -6,12 +6,15 @@ The question is asked once and not for long, so that a start with wrong settings
 import asyncio
 
 from neuro_buckets.clusters.aws import AwsCluster
+from neuro_buckets.clusters.azure import AzureCluster
 from neuro_buckets.clusters.base import ClusterTable
 from neuro_buckets.clusters.ceph import CephCluster
 from neuro_buckets.clusters.emc_ecs import EcsCluster
+from neuro_buckets.clusters.gcp import GcpCluster
 from neuro_buckets.clusters.minio import MinioCluster
 from neuro_buckets.clusters.seaweedfs import SeaweedCluster
 from neuro_buckets.providers.base import BucketProvider
+from neuro_buckets.providers.opening.cloud import check_by_itself, open_azure, open_gcp
 from neuro_buckets.providers.opening.s3_kin import check_aws, check_s3, open_aws, open_ceph, open_ecs, open_minio
 from neuro_buckets.providers.opening.seaweedfs import check_seaweedfs, open_seaweedfs
 
@@ -29,6 +32,10 @@ def open_provider(cluster: ClusterTable) -> BucketProvider:
             return open_ceph(cluster)
         case EcsCluster():
             return open_ecs(cluster)
+        case AzureCluster():
+            return open_azure(cluster)
+        case GcpCluster():
+            return open_gcp(cluster)
     raise NotImplementedError(cluster.provider)
 
 
@@ -45,5 +52,9 @@ async def check_storage(cluster: ClusterTable) -> None:
             await asyncio.to_thread(check_aws, cluster)
         case MinioCluster() | CephCluster() | EcsCluster():
             await asyncio.to_thread(check_s3, cluster)
+        case AzureCluster():
+            await check_by_itself(open_azure(cluster), f"endpoint_url = {cluster.endpoint_url!r}")
+        case GcpCluster():
+            await check_by_itself(open_gcp(cluster), f"project = {cluster.project!r}")
         case _:
             raise NotImplementedError(cluster.provider)
