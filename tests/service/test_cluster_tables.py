@@ -21,7 +21,7 @@ KEY = 'access_key_id = "id"\nsecret_access_key = "canary"\n'
 AT = 'endpoint_url = "http://127.0.0.1:1"\n'
 ROLE = 'role_arn = "arn:aws:iam::123456789012:role/data"\n'
 GOOD = {
-    "azure": 'account_key = "canary=="\nendpoint_url = "https://127.0.0.1:1/account"\n',
+    "azure": 'account_key = "Y2FuYXJ5"\nendpoint_url = "https://127.0.0.1:1/account"\n',
     "gcp": 'project = "project-1"\naccess_account = "data@project-1.iam.gserviceaccount.com"\n',
     "seaweedfs": KEY + AT,
     "aws": KEY + ROLE + 'region = "eu-central-1"\n',
@@ -42,6 +42,7 @@ def table_of(directory: Path, provider: str, text: str, top: str = "") -> Cluste
 async def test_a_provider_is_opened_by_what_it_needs_and_no_secret_shows(tmp_path: Path, provider: str) -> None:
     table = table_of(tmp_path, provider, GOOD[provider])
     assert "canary" not in repr(table)
+    assert "Y2FuYXJ5" not in repr(table)
     assert table.address.startswith("http")
     opened = open_provider(table)
     assert opened.kind in PROVIDERS
@@ -71,6 +72,7 @@ def test_whatever_it_needs_and_has_not_is_told(tmp_path: Path, provider: str, na
             'endpoint_url = "account"',
             "main.endpoint_url = 'account': .*http.*; give the address of the account",
         ),
+        ("azure", 'account_key = "canary-"', r"main.account_key = \*\*\*: not the key of an account.*; give a key"),
         ("azure", 'access_key = "canary"', "main.access_key: there is no such setting; did you mean account_key"),
         ("gcp", 'project = "my project"', "main.project = 'my project': .*; give the id"),
         ("gcp", 'access_account = "data"', "main.access_account = 'data': .*; give the e-mail"),
@@ -91,15 +93,39 @@ def test_what_cannot_be_meant_is_refused(tmp_path: Path, provider: str, more: st
 @pytest.mark.parametrize("provider", ["aws", "ceph", "emc_ecs", "gcp"])
 def test_credentials_that_would_outlive_what_the_storage_allows_are_refused(tmp_path: Path, provider: str) -> None:
     table_of(tmp_path, provider, GOOD[provider], "credentials_seconds = 3600")
-    with pytest.raises(ConfigError, match="sessions of 'main' last 3600 seconds, less than credentials_seconds"):
+    says = (
+        r"in .*: credentials_seconds = 3601: cluster 'main' issues none for longer than 3600 seconds.*; give how long"
+    )
+    with pytest.raises(ConfigError, match=says) as refused:
         table_of(tmp_path, provider, GOOD[provider], "credentials_seconds = 3601")
+    assert len(str(refused.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("provider", ["aws", "emc_ecs"])
+def test_a_role_may_be_told_to_last_longer_or_not_as_long_as_the_default(tmp_path: Path, provider: str) -> None:
+    longer = GOOD[provider] + "role_session_seconds = 7200\n"
+    assert table_of(tmp_path, provider, longer, "credentials_seconds = 7200").most_session_seconds == 7200
+    says = r"credentials_seconds = 3600: .* than 900 seconds \(its role_session_seconds\); give"
+    with pytest.raises(ConfigError, match=says):
+        table_of(tmp_path, provider, GOOD[provider] + "role_session_seconds = 900\n")
+
+
+def test_of_several_clusters_the_one_that_cannot_is_named_and_minutes_too_few_are_too_few_for_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = "".join(f'[clusters.{name}]\nprovider = "{name}"\n{GOOD[name]}' for name in ("minio", "azure", "gcp"))
+    file = write_private(tmp_path / "neuro.toml", f"credentials_seconds = 3600\n{tables}")
+    assert load_config(file).credentials_seconds == 3600
+    monkeypatch.setenv("NEURO_SERVICE_CREDENTIALS_SECONDS", "7200")
+    with pytest.raises(ConfigError, match=r"in NEURO_SERVICE_CREDENTIALS_SECONDS: .* = '?7200'?: cluster 'gcp' issues"):
+        load_config(file)
 
 
 @pytest.mark.parametrize("provider", sorted(set(PROVIDERS) - {"seaweedfs"}))  # whose example is in the operator's guide
 def test_the_example_of_its_page_is_a_good_one(tmp_path: Path, provider: str) -> None:
     page = Path(__file__).parents[2] / "docs" / "providers" / f"{provider}.md"
     [example] = re.findall(r"^```toml\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
-    write_private(tmp_path / "cloud.secret", "canary")
+    write_private(tmp_path / "cloud.secret", "Y2FuYXJ5")
     [table] = load_config(write_private(tmp_path / "neuro.toml", example)).clusters.values()
     assert table.provider == provider
 
@@ -125,18 +151,35 @@ async def test_aws_is_opened_and_refuses_a_wrong_key(tmp_path: Path, moto: Moto,
 
     await works(table(moto, moto.service[1]))
     await check_storage(table(moto_iam, moto_iam.service[1]))
-    with pytest.raises(ConfigError, match="SignatureDoesNotMatch"):
+    with pytest.raises(ConfigError, match=r"^access_key_id = .*SignatureDoesNotMatch.*secret_access_key"):
         await check_storage(table(moto_iam, "wrong"))
+    absent = table(moto_iam, moto_iam.service[1]).model_copy(update={"role_arn": moto.role_arn + "-absent"})
+    with pytest.raises(ConfigError, match=r"^role_arn = '.*-absent': no session of it for 3600 seconds \(AccessDenied"):
+        await check_storage(absent)
+    closed = table(moto, moto.service[1]).model_copy(update={"sts_endpoint_url": "http://127.0.0.1:1"})
+    with pytest.raises(NoAnswer, match=r"^sts_endpoint_url = 'http://127\.0\.0\.1:1': no answer"):
+        await check_storage(closed)
+
+
+async def test_aws_in_a_region_that_is_not_to_be_reached_is_told_by_the_region(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")  # which shows that it is asked by the proxy
+    with pytest.raises(NoAnswer, match=r"^region = 'eu-central-1': no answer \(ProxyConnectionError\).*there is such"):
+        await check_storage(table_of(tmp_path, "aws", GOOD["aws"]))
 
 
 async def test_minio_is_opened_and_refuses_a_wrong_key(tmp_path: Path, juicefs: Gateway) -> None:
-    def table(secret: str) -> ClusterTable:
-        text = f'endpoint_url = "{juicefs.url}"\naccess_key_id = "{juicefs.service[0]}"\n'
+    def table(name: str, secret: str) -> ClusterTable:
+        text = f'endpoint_url = "{juicefs.url}"\naccess_key_id = "{name}"\n'
         return table_of(tmp_path, "minio", f'{text}secret_access_key = "{secret}"\n')
 
-    await works(table(juicefs.service[1]))
-    with pytest.raises(ConfigError, match="SignatureDoesNotMatch"):
-        await check_storage(table("wrong"))
+    name, secret = juicefs.service
+    await works(table(name, secret))
+    with pytest.raises(ConfigError, match=r"^access_key_id = .*SignatureDoesNotMatch.*secret_access_key"):
+        await check_storage(table(name, "wrong"))
+    with pytest.raises(ConfigError, match=r"^access_key_id = 'root-of-tests': .*no sessions \(AccessDenied\).*user"):
+        await check_storage(table(*juicefs.root))
 
 
 async def test_what_does_not_answer_is_told_apart_from_what_refuses(tmp_path: Path) -> None:
@@ -153,14 +196,17 @@ async def test_azure_is_opened_and_refuses_a_wrong_key(tmp_path: Path, azurite_c
 
     await works(table(azurite_control.account_key))
     with pytest.raises(
-        ConfigError, match=r"endpoint_url = .*refuses: (AuthorizationFailure|InvalidAuthenticationInfo)"
+        ConfigError, match=r"^account_key_file = '.*/key': refused .*give a key of this account"
     ) as refused:
         await check_storage(table("d3Jvbmc="))
     assert not isinstance(refused.value, NoAnswer)
-    with pytest.raises(ConfigError, match=r"account_key_file = .*key': is not the key of an account"):
-        await check_storage(table("canary-"))
-    with pytest.raises(NoAnswer, match=r"endpoint_url = .*does not answer"):
-        await check_storage(table_of(tmp_path, "azure", GOOD["azure"].replace("canary==", "d3Jvbmc=")))
+    with pytest.raises(ConfigError, match=r"main.account_key_file = .*key': not the key of an account, .*; give"):
+        table("canary-")
+    with pytest.raises(NoAnswer, match=r"^endpoint_url = .*: no answer"):
+        await check_storage(table_of(tmp_path, "azure", GOOD["azure"]))
+    distrusted = table(azurite_control.account_key).model_copy(update={"authority_file": None})
+    with pytest.raises(ConfigError, match=r"^authority_file: missing.*give the PEM"):
+        await check_storage(distrusted)
 
 
 async def test_google_cloud_is_opened_and_refuses_what_is_no_key(tmp_path: Path, google_cloud: Google) -> None:
@@ -172,6 +218,19 @@ async def test_google_cloud_is_opened_and_refuses_what_is_no_key(tmp_path: Path,
             tmp_path, "gcp", f'{text}project = "{PROJECT}"\naccess_account = "{ACCESS}"\nkey_file = "key.json"\n'
         )
 
-    await works(table(google_cloud.key_of(OWN).json(f"{google_cloud.url}/token")))
-    with pytest.raises(ConfigError, match=r"key_file: there are no credentials of Google Cloud in .*/key.json"):
+    good = table(google_cloud.key_of(OWN).json(f"{google_cloud.url}/token"))
+    await works(good)
+    with pytest.raises(ConfigError, match=r"^access_account = 'absent@a.b': no token of it can be had \(NOT_FOUND"):
+        await check_storage(good.model_copy(update={"access_account": "absent@a.b"}))
+    with pytest.raises(NoAnswer, match=r"^storage_endpoint_url = 'http://127\.0\.0\.1:1': no answer"):
+        await check_storage(good.model_copy(update={"storage_endpoint_url": "http://127.0.0.1:1"}))
+    strange = google_cloud.key_of(ACCESS)
+    with pytest.raises(ConfigError, match=r"^project = 'a-project': its buckets cannot be listed \(PERMISSION_DENIED"):
+        await check_storage(table(strange.json(f"{google_cloud.url}/token")))
+    google_cloud.keys.remove(strange)
+    with pytest.raises(ConfigError, match=r"^key_file = '.*/key.json': Google gives no token for it; give .* clock"):
+        await check_storage(table(strange.json(f"{google_cloud.url}/token")))
+    with pytest.raises(ConfigError, match=r"^key_file = .*: there are no credentials of Google Cloud in .*/key.json"):
         await check_storage(table('{"type": "service_account", "private_key": "canary"}'))
+    with pytest.raises(NoAnswer, match=r"^key_file = '.*': no answer from where its tokens are"):
+        await check_storage(table(google_cloud.key_of(OWN).json("http://127.0.0.1:1/token")))

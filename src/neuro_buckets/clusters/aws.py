@@ -27,6 +27,11 @@ class AwsCluster(S3Table):
         return self.role_session_seconds
 
     @property
+    def most_session_reason(self) -> str:
+        """It can be more where the role is told so."""
+        return " (its role_session_seconds)"
+
+    @property
     def address(self) -> str:
         """Its S3 side."""
         return self.endpoint_url or f"https://s3.{self.region}.amazonaws.com"

@@ -31,6 +31,11 @@ class ClusterTable(Table):
         return 43_200
 
     @property
+    def most_session_reason(self) -> str:
+        """What to look at where that is too short, for people, in brackets; empty where it cannot be changed."""
+        return ""
+
+    @property
     def address(self) -> str:
         """Where the storage is, for people."""
         raise NotImplementedError

@@ -18,11 +18,14 @@ class GcpCluster(ClusterTable):
         "access_account": "give the e-mail of the account whose rights temporary credentials are cut from",
         "location": "give where new buckets are made, like EU or europe-west4",
         "storage_endpoint_url": f"give the address of the storage, like {_STORAGE}, or nothing",
+        "iam_endpoint_url": "give the address of IAM, like https://iam.googleapis.com, or nothing",
+        "iam_credentials_endpoint_url": "give its address, like https://iamcredentials.googleapis.com, or nothing",
+        "sts_endpoint_url": "give the address of the token service, like https://sts.googleapis.com, or nothing",
     }
 
     provider: Literal["gcp"]
     project: Annotated[str, Field(pattern=r"^[a-z0-9.:-]{1,100}$")]
-    access_account: Annotated[str, Field(pattern=r"^\S+@\S+$")]
+    access_account: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+@[A-Za-z0-9.-]+$")]
     location: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{2,40}$")] = "US"
     key_file: PrivateFile | None = None
     """The JSON key of our service account; without it, what Google's libraries find on this machine."""

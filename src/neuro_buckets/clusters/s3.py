@@ -21,6 +21,7 @@ class S3Table(ClusterTable):
         "region": "give the name of the storage's region, like us-east-1",
         "role_arn": "give the role that sessions are made of, like arn:aws:iam::123456789012:role/neuro-buckets-data",
         "role_session_seconds": "give how long a session of the role may last, from 900 to 43200 seconds",
+        "user": "give the name of the user whose key it is, like neuro-buckets",
         "sts_endpoint_url": "give the address of its STS, like https://sts.example.com, without a path",
         "iam_endpoint_url": "give the address of its IAM, like https://iam.example.com, without a path",
     }

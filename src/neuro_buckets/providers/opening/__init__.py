@@ -1,6 +1,7 @@
 """From what the configuration says of a storage to a provider, and the first question to that storage, before anything is served.
 
-The question is asked once and not for long, so that a start with wrong settings ends soon. One file a provider.
+The question is asked once and not for long, so that a start with wrong settings ends soon. One file a provider, but for those that are
+like AWS.
 """
 
 import asyncio
@@ -14,8 +15,18 @@ from neuro_buckets.clusters.gcp import GcpCluster
 from neuro_buckets.clusters.minio import MinioCluster
 from neuro_buckets.clusters.seaweedfs import SeaweedCluster
 from neuro_buckets.providers.base import BucketProvider
-from neuro_buckets.providers.opening.cloud import check_by_itself, open_azure, open_gcp
-from neuro_buckets.providers.opening.s3_kin import check_aws, check_s3, open_aws, open_ceph, open_ecs, open_minio
+from neuro_buckets.providers.opening.azure import check_azure, open_azure
+from neuro_buckets.providers.opening.gcp import check_gcp, open_gcp
+from neuro_buckets.providers.opening.s3_kin import (
+    check_aws,
+    check_ceph,
+    check_ecs,
+    check_minio,
+    open_aws,
+    open_ceph,
+    open_ecs,
+    open_minio,
+)
 from neuro_buckets.providers.opening.seaweedfs import check_seaweedfs, open_seaweedfs
 
 
@@ -50,11 +61,15 @@ async def check_storage(cluster: ClusterTable) -> None:
             await asyncio.to_thread(check_seaweedfs, cluster)
         case AwsCluster():
             await asyncio.to_thread(check_aws, cluster)
-        case MinioCluster() | CephCluster() | EcsCluster():
-            await asyncio.to_thread(check_s3, cluster)
+        case MinioCluster():
+            await asyncio.to_thread(check_minio, cluster)
+        case CephCluster():
+            await asyncio.to_thread(check_ceph, cluster)
+        case EcsCluster():
+            await asyncio.to_thread(check_ecs, cluster)
         case AzureCluster():
-            await check_by_itself(open_azure(cluster), f"endpoint_url = {cluster.endpoint_url!r}")
+            await asyncio.to_thread(check_azure, cluster)
         case GcpCluster():
-            await check_by_itself(open_gcp(cluster), f"project = {cluster.project!r}")
+            await asyncio.to_thread(check_gcp, cluster)
         case _:
             raise NotImplementedError(cluster.provider)

@@ -6,9 +6,10 @@ from neuro_buckets.clusters.emc_ecs import EcsCluster
 from neuro_buckets.clusters.minio import MinioCluster
 from neuro_buckets.providers.aws import AwsProvider
 from neuro_buckets.providers.ceph import CephProvider
-from neuro_buckets.providers.emc_ecs import EcsProvider
+from neuro_buckets.providers.emc_ecs import REGION, EcsProvider
 from neuro_buckets.providers.minio import MinioProvider
-from neuro_buckets.providers.opening.s3 import list_buckets
+from neuro_buckets.providers.opening.s3 import Side, list_buckets, open_session
+from neuro_buckets.providers.scoped_session import Endpoint
 
 
 def open_aws(cluster: AwsCluster) -> AwsProvider:
@@ -61,20 +62,64 @@ def open_ecs(cluster: EcsCluster) -> EcsProvider:
 
 
 def check_aws(cluster: AwsCluster) -> None:
-    """List the buckets, by the way that a proxy of the environment says. Blocks.
+    """List the buckets, and open a session of the role, by the way that a proxy of the environment says. Blocks.
 
     Raises:
         ConfigError: it does not answer, refuses us, or has another time.
     """
-    setting = None if cluster.endpoint_url else f"region = {cluster.region!r}"
-    list_buckets(cluster.address, cluster.access_key_id, cluster.secret, cluster.region, setting=setting, by_proxy=True)
+    list_buckets(_aws_side(cluster, "endpoint_url", cluster.endpoint_url, "s3"))
+    sts = _aws_side(cluster, "sts_endpoint_url", cluster.sts_endpoint_url, "sts")
+    open_session(sts, cluster.role_arn, cluster.role_session_seconds)
 
 
-def check_s3(cluster: MinioCluster | CephCluster | EcsCluster) -> None:
-    """List the buckets. Blocks.
+def check_minio(cluster: MinioCluster) -> None:
+    """List the buckets, and open a session of ourselves. Blocks.
 
     Raises:
         ConfigError: it does not answer, refuses us, or has another time.
     """
-    region = "us-east-1" if isinstance(cluster, EcsCluster) else cluster.region
-    list_buckets(cluster.endpoint_url, cluster.access_key_id, cluster.secret, region)
+    side = Side(Endpoint(cluster.endpoint_url, cluster.region, cluster.access_key_id, cluster.secret), extra="minio")
+    list_buckets(side)
+    open_session(side, None, 900)
+
+
+def check_ceph(cluster: CephCluster) -> None:
+    """List the buckets, and open a session of the role. Blocks.
+
+    Raises:
+        ConfigError: it does not answer, refuses us, or has another time.
+    """
+    side = Side(Endpoint(cluster.endpoint_url, cluster.region, cluster.access_key_id, cluster.secret), extra="ceph")
+    list_buckets(side)
+    open_session(side, cluster.role_arn, 900)
+
+
+def check_ecs(cluster: EcsCluster) -> None:
+    """List the buckets, and open a session of the role. Blocks.
+
+    Raises:
+        ConfigError: it does not answer, refuses us, or has another time.
+    """
+
+    def side(url: str) -> Endpoint:
+        return Endpoint(url, REGION, cluster.access_key_id, cluster.secret)
+
+    list_buckets(Side(side(cluster.endpoint_url), extra="emc_ecs"))
+    sts = Side(
+        side(cluster.sts_endpoint_url), "sts_endpoint_url", remedy="give the address of its STS", extra="emc_ecs"
+    )
+    open_session(sts, cluster.role_arn, cluster.role_session_seconds)
+
+
+def _aws_side(cluster: AwsCluster, setting: str, given: str | None, service: str) -> Side:
+    """One of its services: at an address that was given, or that of the region, which then is to blame."""
+    at = given or f"https://{service}.{cluster.region}.amazonaws.com"
+    return Side(
+        Endpoint(at, cluster.region, cluster.access_key_id, cluster.secret),
+        setting if given else "region",
+        "" if given else repr(cluster.region),
+        remedy=f"look whether {at} can be reached from here, through a proxy if need be"
+        + ("" if given else ", and whether there is such a region"),
+        near=False,
+        extra="aws",
+    )
