@@ -98,7 +98,7 @@ CLOUDS = [
     Bad("Azure with a key that is none", "main.account_key = ***: |base64", cluster=AZURE + 'account_key = "canary-"'),
     Bad("Azure with a key that others can read", "main.account_key_file = '{dir}/other': |0644|chmod 600",
         cluster=AZURE + 'account_key\naccount_key_file = "other"', around=a_secret("Y2FuYXJ5", 0o644)),
-    Bad("Azure with a wrong key", "main.account_key: refused |(AuthenticationFailed)|give a key of this account",
+    Bad("Azure with a wrong key", "main.account_key: refused |give a key of this account",
         cluster=AZURE + AT_AZURE, around=a_storage(status=403, body=SIGNED_WRONG)),
     Bad("Azure unreachable", "main.endpoint_url = |:{closed}': |no answer", cluster=AZURE + CLOSED,
         around=a_port_without_a_server),

@@ -1,6 +1,7 @@
 """A Google Cloud project, from its table."""
 
 import json
+import logging
 from typing import TYPE_CHECKING, Any
 
 from neuro_buckets.clusters.gcp import GcpCluster
@@ -101,6 +102,8 @@ def _ask(
 
 
 def _credentials(cluster: GcpCluster) -> "Credentials":
+    # It warns of each place where it finds none; that there are none is told below, once.
+    logging.getLogger("google.auth._default").setLevel(logging.ERROR)
     try:
         return load_credentials(None if cluster.key_file is None else str(cluster.key_file))
     except ConfigError as error:
