@@ -168,6 +168,14 @@ _BUCKET_RIGHTS = frozenset(
 )
 
 
+_GO_ON = frozenset({"content-type", "content-range", "range", "location", "etag", "last-modified"})
+
+
+def _goes_on(header: str) -> bool:
+    """Whether the front hands it on, to the engine or from it."""
+    return header.lower() in _GO_ON or header.lower().startswith("x-goog-")
+
+
 class Front(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     google: Google
@@ -410,12 +418,11 @@ class Front(http.server.BaseHTTPRequestHandler):
     def _forward(self, path: str = "") -> int:
         """Let the engine do it."""
         connection = http.client.HTTPConnection("127.0.0.1", self.google.engine_port, timeout=30)
-        headers = {name: self.headers[name] for name in ("Content-Type", "Content-Range") if self.headers[name]}
+        headers = {name: value for name, value in self.headers.items() if _goes_on(name)}
         connection.request(self.command, path or self.path, self.content, headers)
         answer = connection.getresponse()
         body = answer.read()
-        kept = {name: value for name, value in answer.getheaders() if name in ("Content-Type", "Location")}
-        self._send(answer.status, body, kept)
+        self._send(answer.status, body, {name: value for name, value in answer.getheaders() if _goes_on(name)})
         connection.close()
         return answer.status
 

@@ -45,7 +45,7 @@ _REMEDIES = {
     "burst": "give how many requests one token may make at once, like 400",
     "audit_days": "give how many days the audit log goes back, from 1 to 36500",
     "log_level": "give 'info', or 'debug' while you look for a fault",
-    "credentials_seconds": "give how long temporary credentials live, from 900 to 43200 seconds",
+    "credentials_seconds": "give how long temporary credentials live, from 900 to 43200 seconds, and no longer than every cluster allows",
     "clusters": "give a table [clusters.<name>] for each storage to use",
     "provider": f"give one of: {', '.join(PROVIDERS)}",
 }
@@ -64,6 +64,16 @@ def _check_tls_key(key: Path | None, info: ValidationInfo) -> Path | None:
     if (key is None) is not (certificate is None) and certificate != "wrong":
         raise ValueError("one of tls_certificate_file and tls_key_file is missing")
     return None if key is None else check_key_of(key, info, "tls_certificate_file")
+
+
+def _check_seconds(seconds: int, info: ValidationInfo) -> int:
+    clusters: Mapping[str, ClusterTable] = info.data.get("clusters", {})
+    for name, table in clusters.items():
+        if seconds > table.most_session_seconds:
+            raise ValueError(
+                f"cluster {name!r} issues none for longer than {table.most_session_seconds} seconds{table.most_session_reason}"
+            )
+    return seconds
 
 
 def _check_default(name: str, info: ValidationInfo) -> str:
@@ -124,9 +134,6 @@ class ServiceConfig(BaseModel):
     port: int = Field(default=DEFAULT_PORT, ge=0, le=65535)
     public_url: Annotated[str, AfterValidator(check_origin)] | None = None
     """The origin under which clients reach the service; None takes it from each request."""
-    credentials_seconds: int = Field(default=3600, ge=900, le=43200)
-    """How long temporary credentials live."""
-
     import_networks: Annotated[str, AfterValidator(_check_networks)] | None = None
     """Networks, separated by commas, in which an imported bucket may be although they are not public. None allows this machine
     where nobody else can reach the service, and none where it has a public address."""
@@ -142,6 +149,10 @@ class ServiceConfig(BaseModel):
     """The storages that `neuro serve` uses, as they are written; `storages` has them by the names that clients see."""
     cluster_name: Annotated[ClusterName, AfterValidator(_check_default)] = "default"
     """The cluster that clients use who name none."""
+    credentials_seconds: Annotated[
+        int, Field(ge=900, le=43200, validate_default=True), AfterValidator(_check_seconds)
+    ] = 3600
+    """How long temporary credentials live, in all clusters."""
 
     @field_validator("*", mode="before")
     @classmethod

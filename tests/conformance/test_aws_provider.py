@@ -119,7 +119,7 @@ class TestAwsProviderWithIam(_AwsSuite):
     async def test_an_account_that_keeps_its_buckets_private_is_named(
         self, provider: BucketProvider, buckets: Buckets, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """moto takes a policy whatever the account says; what AWS answers is recorded here."""
+        """moto takes a policy whatever the account says. The answer here is written from AWS's documentation, and was not seen."""
         monkeypatch.setattr(aws, "_LIFTED_SECONDS", 0.0)
         assert isinstance(provider, AwsProvider)
         answer = {

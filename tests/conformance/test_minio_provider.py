@@ -95,6 +95,17 @@ class TestMinioProvider(S3ProviderSuite):
         assert PRINCIPAL not in root.user_list()
         assert PRINCIPAL not in root.policy_list()
 
+    async def test_sessions_of_others_go_on_while_a_principal_is_made_and_made_again(
+        self, provider: BucketProvider, buckets: Buckets
+    ) -> None:
+        """The gateway refuses them for a while when a policy is removed, even one that is not there."""
+        issued = await provider.issue_credentials([Grant(buckets.granted, Access.READ)], SECONDS)
+        session = S3Data(issued.values)
+        for _ in range(2):
+            await provider.create_principal(PRINCIPAL, [Grant(buckets.granted, Access.READ)])
+            for _ in range(5):
+                await asyncio.to_thread(session.get, buckets.granted, KEY)
+
     async def test_the_root_of_this_gateway_gets_no_sessions_and_it_is_said(self, buckets: Buckets) -> None:
         root = MinioProvider(endpoint_url=self.url, access_key=self.gateway.root[0], secret_key=self.gateway.root[1])
         await root.check()

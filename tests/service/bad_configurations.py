@@ -117,6 +117,8 @@ def a_storage(*, status: int = 200, body: bytes = b"<ListAllMyBucketsResult/>", 
             self.end_headers()
             self.wfile.write(body)
 
+        do_POST = do_GET  # noqa: N815 - so says http.server
+
         def log_message(self, *_: object) -> None: ...
 
     @contextmanager

@@ -15,6 +15,7 @@ import pytest
 
 from neuro_buckets.engine import Engine
 from tests.cli.program import COMMAND
+from tests.service.bad_clouds import CLOUDS
 from tests.service.bad_configurations import CASES, Bad, Place
 from tests.service.serve_program import serve, write_private
 from tests.service.test_vault import fill, serving
@@ -36,7 +37,7 @@ class Outcome:
     running: list[str]
 
 
-@pytest.mark.parametrize("bad", CASES, ids=str)
+@pytest.mark.parametrize("bad", [*CASES, *CLOUDS], ids=str)
 def test_it_is_refused_with_one_clear_message(bad: Bad, outcomes: Mapping[str, "Future[Outcome]"]) -> None:
     outcome = outcomes[bad.name].result()
     assert outcome.status == 2, outcome.output

@@ -101,6 +101,24 @@ async def test_one_name_is_one_bucket_in_each(service: Two, alice: httpx.AsyncCl
     assert (len(service.main.names), service.other.names) == (1, set())
 
 
+async def test_no_credentials_of_one_read_a_bucket_of_another_of_the_same_kind(
+    service: Service, alice: httpx.AsyncClient
+) -> None:
+    here, beside, there = (
+        await create(alice, "photos"),
+        await create(alice, "beside"),
+        await create_other(alice, "photos"),
+    )
+    for base, own, stranger in ((BUCKETS, here, there), (OTHER_BUCKETS, there, here)):
+        path = f"{base}/{own['id']}/make_tmp_credentials"
+        assert error_of(await alice.post(path, json={"also_read": [stranger["id"]]})) == (404, "not_found")
+        joined = await alice.post(path, json={"also_read": ["photos"]})  # the one of that name here, which is itself
+        assert joined.status_code == 200
+        assert joined.json()["bucket_id"] == own["id"]
+    joined = await alice.post(f"{BUCKETS}/photos/make_tmp_credentials", json={"also_read": [beside["id"]]})
+    assert joined.status_code == 200
+
+
 async def test_the_default_cluster_has_a_path_of_its_own_too(alice: httpx.AsyncClient) -> None:
     bucket = await create(alice, "photos")
     assert (await alice.get(f"/clusters/main{BUCKETS}/photos")).json() == bucket

@@ -391,6 +391,36 @@ async def test_a_region_is_no_part_of_an_address(alice: httpx.AsyncClient, regio
     assert "region_name" in refused.json()["error"]
 
 
+@pytest.mark.parametrize("storage", ["ceph", "emc_ecs"])
+async def test_an_import_of_what_is_like_aws_says_which_it_is_to_its_clients(
+    alice: httpx.AsyncClient, theirs: tuple[str, dict[str, str], S3Client], storage: str
+) -> None:
+    name, credentials, _ = theirs
+    sent = {**body(name, {**credentials, "storage": storage}), "provider": "aws"}
+    imported = await alice.post(IMPORT, json=sent)
+    assert imported.status_code == 201, imported.text
+    opened = (await alice.post(f"{BUCKETS}/mine/make_tmp_credentials")).json()
+    assert (opened["provider"], opened["credentials"]["storage"]) == ("aws", storage)
+
+
+@pytest.mark.parametrize(
+    ("provider", "fields", "said"),
+    [
+        ("aws", {"storage": "aws"}, "storage: use 'ceph' or 'emc_ecs'"),
+        ("aws", {"storage": "canary"}, "storage: use 'ceph' or 'emc_ecs'"),
+        ("aws", {"storage": "ceph", "endpoint_url": ""}, "'endpoint_url' missing"),
+        ("minio", {"storage": "ceph"}, "'storage' not known"),
+    ],
+)
+async def test_a_storage_that_cannot_be_meant_is_refused(
+    alice: httpx.AsyncClient, provider: str, fields: dict[str, str], said: str
+) -> None:
+    sent = {**body("theirs", given("http://127.0.0.1:1") | fields), "provider": provider}
+    refused = await alice.post(IMPORT, json=sent)
+    assert error_of(refused) == (400, "invalid_request")
+    assert said in refused.json()["error"]
+
+
 @pytest.mark.parametrize("encoding", ["gb2312", "utf-7", "nonsense"])
 async def test_an_answer_in_an_unknown_encoding_is_no_storage(alice: httpx.AsyncClient, encoding: str) -> None:
     text = f'<?xml version="1.0" encoding="{encoding}"?><a/>'.encode()

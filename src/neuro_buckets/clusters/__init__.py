@@ -8,10 +8,24 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, PlainValidator, SecretStr
 
+from neuro_buckets.clusters.aws import AwsCluster
+from neuro_buckets.clusters.azure import AzureCluster
 from neuro_buckets.clusters.base import ClusterTable, Table
+from neuro_buckets.clusters.ceph import CephCluster
+from neuro_buckets.clusters.emc_ecs import EcsCluster
+from neuro_buckets.clusters.gcp import GcpCluster
+from neuro_buckets.clusters.minio import MinioCluster
 from neuro_buckets.clusters.seaweedfs import SeaweedCluster
 
-TABLES: Mapping[str, type[ClusterTable]] = {"seaweedfs": SeaweedCluster}
+TABLES: Mapping[str, type[ClusterTable]] = {
+    "seaweedfs": SeaweedCluster,
+    "aws": AwsCluster,
+    "minio": MinioCluster,
+    "ceph": CephCluster,
+    "emc_ecs": EcsCluster,
+    "azure": AzureCluster,
+    "gcp": GcpCluster,
+}
 """The tables that there are, by `provider`."""
 PROVIDERS = tuple(TABLES)
 

@@ -26,6 +26,16 @@ class ClusterTable(Table):
     provider: str
 
     @property
+    def most_session_seconds(self) -> int:
+        """How long its temporary credentials can live."""
+        return 43_200
+
+    @property
+    def most_session_reason(self) -> str:
+        """What to look at where that is too short, for people, in brackets; empty where it cannot be changed."""
+        return ""
+
+    @property
     def address(self) -> str:
         """Where the storage is, for people."""
         raise NotImplementedError
@@ -33,12 +43,20 @@ class ClusterTable(Table):
 
 def check_origin(text: str) -> str:
     """The address of a server and nothing more."""
+    url = URL(check_url(text))
+    if url.path not in ("", "/"):
+        raise ValueError("not the address of a server: it has a path")
+    return str(url.origin())
+
+
+def check_url(text: str) -> str:
+    """The address of a server, or of a path there."""
     url = URL(text)
     if url.scheme not in ("http", "https"):
         raise ValueError("it must begin with http:// or https://")
-    if not url.host or url.user or url.password or url.path not in ("", "/") or url.query_string or url.fragment:
-        raise ValueError("not the address of a server: it has a path, or a user, or no host")
-    return str(url.origin())
+    if not url.host or url.user or url.password or url.query_string or url.fragment:
+        raise ValueError("not the address of a server: it has a user, or a query, or no host")
+    return text.rstrip("/")
 
 
 def check_address(text: str) -> str:
@@ -76,6 +94,7 @@ def _check_authority(path: Path) -> Path:
 
 
 Origin = Annotated[str, AfterValidator(check_origin)]
+Url = Annotated[str, AfterValidator(check_url)]
 ReadableFile = Annotated[Path, AfterValidator(_check_readable)]
 PrivateFile = Annotated[Path, AfterValidator(_check_private)]
 AuthorityFile = Annotated[Path, AfterValidator(_check_authority)]

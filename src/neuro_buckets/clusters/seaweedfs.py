@@ -4,20 +4,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationInfo
+from pydantic import AfterValidator, ValidationInfo
 
 from neuro_buckets.clusters.base import (
     AuthorityFile,
-    ClusterTable,
     Origin,
     PrivateFile,
     ReadableFile,
     Table,
     check_address,
     check_key_of,
-    check_secret,
-    secret_of,
 )
+from neuro_buckets.clusters.s3 import S3Table
 
 
 def _check_iam_key(key: Path, info: ValidationInfo) -> Path:
@@ -39,21 +37,17 @@ class SeaweedIam(Table):
     key_file: Annotated[PrivateFile, AfterValidator(_check_iam_key)]
 
 
-class SeaweedCluster(ClusterTable):
+class SeaweedCluster(S3Table):
     """What is needed to use a SeaweedFS."""
 
     remedies: ClassVar[Mapping[str, str]] = {
-        "endpoint_url": "give the address of the storage's S3 side, like http://127.0.0.1:8333, without a path",
+        **S3Table.remedies,
         "access_key_id": "give the id of a key that administers the storage",
-        "secret_access_key": "give the secret that belongs to access_key_id, here or in secret_access_key_file",
         "iam": "give a table with address, signing_key_file, authority_file, certificate_file and key_file, or nothing",
     }
 
     provider: Literal["seaweedfs"]
     endpoint_url: Origin
-    access_key_id: str = Field(min_length=1)
-    secret_access_key_file: PrivateFile | None = None
-    secret_access_key: Annotated[SecretStr | None, Field(validate_default=True), AfterValidator(check_secret)] = None
     iam: SeaweedIam | None = None
     """Without it, no persistent credentials can be made."""
 
@@ -61,8 +55,3 @@ class SeaweedCluster(ClusterTable):
     def address(self) -> str:
         """Its S3 side."""
         return self.endpoint_url
-
-    @property
-    def secret(self) -> str:
-        """The secret access key, from wherever it is."""
-        return secret_of(self.secret_access_key, self.secret_access_key_file)

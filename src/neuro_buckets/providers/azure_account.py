@@ -140,15 +140,19 @@ class SignedAccess:
         return {"user_delegation_key": key}, min(until, ends)
 
 
-def open_account(account: AzureAccount, *, with_token: bool = False) -> "BlobServiceClient":
-    """A client that may do what we may: with the account's key, which may do all, or with a token."""
+def open_account(account: AzureAccount, *, with_token: bool = False, **options: Any) -> "BlobServiceClient":
+    """A client that may do what we may: with the account's key, which may do all, or with a token.
+
+    Args:
+        options: of the client, instead of ours.
+    """
     try:
         from azure.storage.blob import BlobServiceClient
     except ImportError as error:
         raise ConfigError("the azure provider needs azure-storage-blob: pip install 'neuro-buckets[azure]'") from error
 
     key = None if with_token or account.account_key is None else _shared_key(account)
-    return BlobServiceClient(account.endpoint_url, credential=key or account.token, **_options(account))
+    return BlobServiceClient(account.endpoint_url, credential=key or account.token, **{**_options(account), **options})
 
 
 def open_container(account: AzureAccount, container: str, sas_token: str) -> "ContainerClient":

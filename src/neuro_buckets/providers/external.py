@@ -90,7 +90,8 @@ def _fields(provider: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
             return external_gcp.REQUIRED, external_gcp.OPTIONAL
         case _:
             endpoint = ("endpoint_url",) if external_s3.NEEDS_ENDPOINT[provider] else ()
-            return (*external_s3.REQUIRED, *endpoint), external_s3.OPTIONAL
+            storage = ("storage",) if provider == "aws" else ()
+            return (*external_s3.REQUIRED, *endpoint), (*external_s3.OPTIONAL, *storage)
 
 
 def _names(names: Iterable[str]) -> str:

@@ -15,6 +15,8 @@ from neuro_buckets.providers.presigned import presigned_url
 NEEDS_ENDPOINT = {"aws": False, "minio": True, "seaweedfs": True, "open_stack": True}
 REQUIRED = ("access_key_id", "secret_access_key")
 OPTIONAL = ("region_name", "endpoint_url", "session_token")
+# What "aws" stands for, too: released clients know no other name for them.
+LIKE_AWS = ("ceph", "emc_ecs")
 _REGION_NAME = re.compile(r"[A-Za-z0-9-]{1,40}")  # it becomes a part of a host's name
 _REGION = "us-east-1"
 _PROBE_KEY = ".neuro-buckets-probe"  # never becomes a blob: an upload to it is begun and given up
@@ -24,8 +26,13 @@ def complete(values: dict[str, str]) -> None:
     """Check and fill in what was given.
 
     Raises:
-        InvalidRequest: a region or an address that cannot be meant.
+        InvalidRequest: a region, a storage or an address that cannot be meant.
     """
+    if "storage" in values:
+        if values["storage"] not in LIKE_AWS:
+            raise InvalidRequest(f"storage: use {' or '.join(map(repr, LIKE_AWS))}, or leave it out for AWS itself")
+        if "endpoint_url" not in values:
+            raise InvalidRequest(f"credentials: 'endpoint_url' missing, which a storage of {values['storage']!r} needs")
     values.setdefault("region_name", _REGION)
     if not _REGION_NAME.fullmatch(values["region_name"]):
         raise InvalidRequest("region_name: use 1 to 40 letters, digits and '-', like 'us-east-1'")

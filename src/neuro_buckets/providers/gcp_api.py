@@ -109,7 +109,7 @@ class GoogleApi:
             time.sleep(_AGAIN_SECONDS)
             answer = self._ask(method, url, params or {}, body)
         if answer.status_code >= 300:
-            raise GoogleRefusal(answer.status_code, _reason(answer.content))
+            raise GoogleRefusal(answer.status_code, reason_of(answer.content))
         try:
             content: dict[str, Any] = json.loads(answer.content or b"{}")
         except ValueError as error:
@@ -148,7 +148,7 @@ def _translate(error: GoogleRefusal, what: str, bucket: str) -> ServiceError:
     return ProviderUnavailable(f"{what} refuses: {error}")
 
 
-def _reason(content: bytes) -> str:
+def reason_of(content: bytes) -> str:
     """What Google calls the error, in one word: its texts are long, and may quote what was sent."""
     try:
         error = json.loads(content)["error"]

@@ -6,7 +6,7 @@ do is in docs/providers/minio.md.
 
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -53,10 +53,13 @@ class MinioUsers(Users):
         self._at = endpoint
 
     def replace(self, name: str, policy: str) -> tuple[str, str]:
-        """See `Users`. The policy comes first, and a user without one may do nothing."""
+        """See `Users`. The policy comes first, and a user without one may do nothing.
+
+        One that is there is replaced, not removed: on JuiceFS the sessions of others are refused for a while after a policy is removed.
+        """
         secret = secrets.token_urlsafe(30)
         with self._asked(name) as admin:
-            _forget(admin, name)
+            _end(admin.user_remove, name)
             admin.policy_add(name, policy=_closed(policy))
             admin.user_add(name, secret)
             admin.policy_set(name, user=name)
@@ -69,9 +72,10 @@ class MinioUsers(Users):
             admin.policy_add(name, policy=_closed(policy))
 
     def delete(self, name: str) -> None:
-        """See `Users`."""
+        """See `Users`. The user first: MinIO keeps a policy that a user still has."""
         with self._asked(name) as admin:
-            _forget(admin, name)
+            _end(admin.user_remove, name)
+            _end(admin.policy_remove, name)
 
     @contextmanager
     def _asked(self, name: str) -> Iterator["MinioAdmin"]:
@@ -106,16 +110,15 @@ class MinioUsers(Users):
                 raise ProviderUnavailable(f"the storage at {self._at.url} does not answer; try again") from error
 
 
-def _forget(admin: "MinioAdmin", name: str) -> None:
-    """End the user, then its policy: MinIO keeps a policy that a user still has."""
+def _end(end: Callable[[str], object], name: str) -> None:
+    """What is gone already is success."""
     from minio.error import MinioAdminException
 
-    for end in (admin.user_remove, admin.policy_remove):
-        try:
-            end(name)
-        except MinioAdminException as error:
-            if _told(error)[0] not in _GONE:
-                raise
+    try:
+        end(name)
+    except MinioAdminException as error:
+        if _told(error)[0] not in _GONE:
+            raise
 
 
 def _told(error: "MinioAdminException") -> tuple[str, str]:

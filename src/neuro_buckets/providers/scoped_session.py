@@ -141,10 +141,33 @@ def assume_scoped_role(
         InvalidRequest: the policy is larger than the storage takes.
         ProviderUnavailable: it does not answer, or refuses.
     """
+    from botocore.exceptions import BotoCoreError
+
+    request = role_request(sts, policy, seconds, role_arn)
+    http = connections or KeptConnections(most=1)
+    try:
+        response = http.send(request)
+        status, body = response.status_code, response.content
+    except BotoCoreError as error:
+        raise ProviderUnavailable(f"the storage at {sts.url} does not answer; try again") from error
+    finally:
+        if connections is None:
+            http.close()
+    if status == 200:
+        return _session(sts, body)
+    code = found[1].decode() if (found := _CODE.search(body)) else "no reason given"
+    if code == "PackedPolicyTooLarge":
+        raise InvalidRequest(
+            "one set of credentials for so many buckets is more than this provider takes; ask for fewer"
+        )
+    raise ProviderUnavailable(f"the storage at {sts.url} refuses to issue credentials: {code} (status {status})")
+
+
+def role_request(sts: Endpoint, policy: str, seconds: int, role_arn: str | None) -> "AWSPreparedRequest":
+    """The call to STS, signed."""
     from botocore.auth import SigV4Auth
     from botocore.awsrequest import AWSRequest
     from botocore.credentials import Credentials
-    from botocore.exceptions import BotoCoreError
 
     form = {
         "Action": "AssumeRole",
@@ -162,23 +185,7 @@ def assume_scoped_role(
         headers={"Content-Type": "application/x-www-form-urlencoded"},
     )
     SigV4Auth(Credentials(sts.access_key, sts.secret_key), "sts", sts.region).add_auth(request)
-    http = connections or KeptConnections(most=1)
-    try:
-        response = http.send(request.prepare())
-        status, body = response.status_code, response.content
-    except BotoCoreError as error:
-        raise ProviderUnavailable(f"the storage at {sts.url} does not answer; try again") from error
-    finally:
-        if connections is None:
-            http.close()
-    if status == 200:
-        return _session(sts, body)
-    code = found[1].decode() if (found := _CODE.search(body)) else "no reason given"
-    if code == "PackedPolicyTooLarge":
-        raise InvalidRequest(
-            "one set of credentials for so many buckets is more than this provider takes; ask for fewer"
-        )
-    raise ProviderUnavailable(f"the storage at {sts.url} refuses to issue credentials: {code} (status {status})")
+    return request.prepare()
 
 
 def proxies(url: str, *, near: bool) -> dict[str, str]:

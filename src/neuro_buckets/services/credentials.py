@@ -38,7 +38,8 @@ class Credentials:
     async def issue(self, bucket: Bucket, *, read_only: bool, also_read: Sequence[Bucket] = ()) -> BucketCredentials:
         """Temporary credentials for the blobs of this bucket; of an import, what it was imported with.
 
-        With `also_read` they read these buckets too, so that the storage can copy from them by itself.
+        With `also_read` they read these buckets too, so that the storage can copy from them by itself. All are of this cluster: the
+        repository that they were loaded from has no others.
 
         Raises:
             InvalidRequest: not all of these buckets can be opened by one set of credentials.

@@ -56,7 +56,7 @@ class ManageCalls(Calls):
             provider: where it is.
             provider_bucket_name: what it is called there.
             credentials: what opens it. For S3 and its kin `access_key_id`, `secret_access_key`, and if needed `region_name` and
-                `endpoint_url`; checked at once.
+                `endpoint_url`, and of an "aws" that is not Amazon's `storage`: "ceph" or "emc_ecs"; checked at once.
 
         Deleting the bucket here never touches it there.
 

@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 from neuro_buckets.clusters.base import load_pair
 from neuro_buckets.clusters.seaweedfs import SeaweedCluster, SeaweedIam
 from neuro_buckets.errors import ConfigError, NoAnswer
-from neuro_buckets.providers.opening.s3 import CONNECT_SECONDS, list_buckets
+from neuro_buckets.providers.opening.s3 import CONNECT_SECONDS, Side, list_buckets
+from neuro_buckets.providers.scoped_session import Endpoint
 from neuro_buckets.providers.seaweed_iam import IamEndpoint
 from neuro_buckets.providers.seaweedfs import SeaweedProvider
 
@@ -23,7 +24,7 @@ def check_seaweedfs(cluster: SeaweedCluster) -> None:
     Raises:
         ConfigError: it does not answer, refuses us, or has another time.
     """
-    list_buckets(cluster.endpoint_url, cluster.access_key_id, cluster.secret)
+    list_buckets(Side(Endpoint(cluster.endpoint_url, "us-east-1", cluster.access_key_id, cluster.secret)))
     if cluster.iam is not None:
         _check_iam(cluster.iam)
 
