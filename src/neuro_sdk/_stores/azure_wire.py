@@ -4,7 +4,6 @@ import base64
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from urllib.parse import urlsplit
 
 from neuro_sdk._errors import BadGateway, NeuroError
 from neuro_sdk._http import Origin, Response, StreamedResponse
@@ -14,6 +13,7 @@ from .azure_sign import SharedKey
 from .azure_xml import parse_refusal
 from .base import BlobInfo
 from .checksums import Pairs
+from .credentials import read_endpoint
 from .dates import parse_http_date
 from .refusals import Refusal
 from .sigv4 import Headers, quote_key
@@ -46,7 +46,7 @@ class AzureEndpoint:
             container, url = values["bucket_name"], values["storage_endpoint"]
         except KeyError as error:
             raise BadGateway(f"the control plane sent Azure credentials without {error}") from None
-        origin, base = Origin.parse(url), urlsplit(url).path.rstrip("/")
+        origin, base = read_endpoint(url)
         token, secret = values.get("sas_token"), values.get("credential")
         if token:
             access: SharedKey | str = token.removeprefix("?")
