@@ -4,6 +4,8 @@ import base64
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from urllib.parse import parse_qsl
 
 from neuro_sdk._errors import BadGateway, NeuroError
 from neuro_sdk._http import Origin, Response, StreamedResponse
@@ -76,6 +78,16 @@ class AzureEndpoint:
         token = self.access if isinstance(self.access, str) else self.access.read_token(self.container, key)
         return f"{self.origin}{self.path}/{quote_key(key)}?{token}"
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the SAS says that it has ended; False where it does not say."""
+        said = dict(parse_qsl(self.access)).get("se", "") if isinstance(self.access, str) else ""
+        try:
+            ends = datetime.fromisoformat(said)
+        except ValueError:
+            return False
+        return (ends if ends.tzinfo else ends.replace(tzinfo=UTC)) <= datetime.now(UTC)
+
     def set_clock(self, offset_seconds: float) -> None:
         """See `Endpoint` in `wire`."""
         if isinstance(self.access, SharedKey):
@@ -105,14 +117,17 @@ class AzureWire(Wire[AzureEndpoint]):
 
     async def refusal_of(
         self,
-        endpoint: AzureEndpoint,  # noqa: ARG002 - Azure tells why in the head of the answer, also to a HEAD
-        key: str,  # noqa: ARG002
+        endpoint: AzureEndpoint,
+        key: str,  # noqa: ARG002 - Azure tells why in the head of the answer, also to a HEAD
         response: Response | StreamedResponse,
         body: bytes,
     ) -> Refusal:
         """See `Wire.refusal_of`."""
         refusal = parse_refusal(body)
-        return Refusal(response.headers.get("x-ms-error-code") or refusal.code, refusal.message)
+        code = response.headers.get("x-ms-error-code") or refusal.code
+        if code == "AuthorizationFailure" and endpoint.is_over:  # Azurite's word for it; Azure says AuthenticationFailed
+            return Refusal("AuthenticationFailed", f"the SAS has ended; {code}: {refusal.message}")
+        return Refusal(code, refusal.message)
 
     def error_for(self, status: int, refusal: Refusal, what: str, wait_seconds: float | None) -> NeuroError:
         """See `Wire.error_for`."""
