@@ -28,6 +28,7 @@ from neuro_sdk import (
     IntegrityError,
     NeuroError,
     ServerNotAvailable,
+    _wire,
 )
 
 PAGE = Path(__file__).parents[2] / "docs/guides/errors.md"
@@ -75,11 +76,16 @@ class Fault:
 
     @property
     def status(self) -> str:
-        """Of the control plane's answer."""
-        return str(self.served.status) if self.served else ""
+        """Of the control plane's answer, and what the SDK raises then."""
+        if self.served is None:
+            return ""
+        status = self.served.status
+        return f"{status} `{type(_wire.error(status, b'', '')).__name__}`"
 
 
-def _row(aws: Answer | str, azure: Answer | str, google: Answer | str, **others: Answer | str) -> dict[str, Answer | str]:
+def _row(
+    aws: Answer | str, azure: Answer | str, google: Answer | str, **others: Answer | str
+) -> dict[str, Answer | str]:
     """All of S3 answers as AWS does, but for `others`."""
     return {**dict.fromkeys(S3, aws), AZURE: azure, GOOGLE: google, **others}
 

@@ -125,7 +125,9 @@ class AzureWire(Wire[AzureEndpoint]):
         """See `Wire.refusal_of`."""
         refusal = parse_refusal(body)
         code = response.headers.get("x-ms-error-code") or refusal.code
-        if code == "AuthorizationFailure" and endpoint.is_over:  # Azurite's word for it; Azure says AuthenticationFailed
+        if (
+            code == "AuthorizationFailure" and endpoint.is_over
+        ):  # Azurite's word for it; Azure says AuthenticationFailed
             return Refusal("AuthenticationFailed", f"the SAS has ended; {code}: {refusal.message}")
         return Refusal(code, refusal.message)
 

@@ -19,7 +19,14 @@ from neuro_sdk._errors import (
 from .refusals import Refusal, error_by
 
 STALE_CREDENTIALS = frozenset(
-    {"ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidToken", "InvalidTokenId", "TokenRefreshRequired"}
+    {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidAccessKeyId",
+        "InvalidToken",
+        "InvalidTokenId",
+        "TokenRefreshRequired",
+    }
 )
 """`InvalidTokenId` is MinIO's word for what AWS calls `InvalidToken`."""
 CLOCK_SKEW = frozenset({"RequestTimeTooSkewed"})
