@@ -4,8 +4,8 @@ The answers are those of the providers' documentation:
 
 - S3: "List of error codes", docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html; of the wrong region, where the page has no words,
   github.com/s3fs-fuse/s3fs-fuse/issues/227. SeaweedFS and MinIO take its codes; `ErrTooManyRequest` and `InvalidTokenId` are their own.
-- Azure: "Common REST API error codes" and "Blob Storage error codes", learn.microsoft.com/rest/api/storageservices; of a SAS that has ended,
-  github.com/microsoft/AzureStorageExplorer/issues/3219.
+- Azure: "Common REST API error codes" and "Blob Storage error codes", learn.microsoft.com/rest/api/storageservices; of a SAS that has
+  ended, github.com/microsoft/AzureStorageExplorer/issues/3219.
 - Google: docs.cloud.google.com/storage/docs/json_api/v1/status-codes; of damage, github.com/googleapis/python-storage/issues/1541.
 
 docs/guides/errors.md publishes the table; `python -m tests.conformance.faults` writes it there.
@@ -185,6 +185,7 @@ FAULTS = (
                 301,
                 "PermanentRedirect",
                 "The bucket you are attempting to access must be addressed using the specified endpoint.",
+                ("x-amz-bucket-region: eu-central-1",),
             ),
         ),
     ),

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from neuro_buckets.commands.serving import provider_over
 from neuro_buckets.engine import Engine
 from neuro_buckets.providers.azure import AzureProvider
 from neuro_buckets.providers.azure_account import AzureAccount
@@ -31,7 +32,6 @@ from tests.conformance.faults import AZURE, FAULTS, GOOGLE, PROVIDERS, Answer, F
 from tests.conformance.stores import read
 from tests.conformance.test_aws_provider import provider_on
 from tests.conformance.test_gcp_provider import project_at
-from tests.conformance.test_seaweedfs_provider import provider_over
 from tests.gcs_control_fixture import ACCESS, Google
 from tests.juicefs_fixture import Gateway
 from tests.moto_fixture import Moto

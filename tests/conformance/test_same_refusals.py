@@ -1,4 +1,7 @@
-"""The same fault of a storage is the same answer of the control plane, whatever the provider. What engines show of it is in the provider suite."""
+"""The same fault of a storage is the same answer of the control plane, whatever the provider.
+
+What engines show of it is in the provider suite.
+"""
 
 import contextlib
 import http.server
@@ -29,7 +32,7 @@ Operation = Callable[[BucketProvider], Awaitable[object]]
 
 
 class _Own(GoogleCredentials):
-    def refresh(self, request: Any) -> None:  # noqa: ARG002
+    def refresh(self, request: Any) -> None:
         self.token = SECRET
 
 
