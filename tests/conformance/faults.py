@@ -192,7 +192,7 @@ FAULTS = (
     Fault(
         "a wrong clock, which the SDK could not correct",
         AuthenticationError,
-        "the",
+        "the clock of this machine is wrong",
         service.ProviderUnavailable,
         _row(
             Answer(
