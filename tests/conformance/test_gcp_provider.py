@@ -134,7 +134,7 @@ class UnknownCredentials(OwnCredentials):
 
 @pytest.fixture
 async def provider(google_cloud: Google) -> AsyncIterator[GcpProvider]:
-    provider = GcpProvider(_project(google_cloud))
+    provider = GcpProvider(project_at(google_cloud))
     yield provider
     await provider.aclose()
 
@@ -149,7 +149,7 @@ class TestGcpProvider(ProviderSuite):
 
     @pytest.fixture
     async def provider(self, google_cloud: Google) -> AsyncIterator[BucketProvider]:
-        provider = GcpProvider(_project(google_cloud))
+        provider = GcpProvider(project_at(google_cloud))
         yield provider
         await provider.aclose()
 
@@ -170,7 +170,7 @@ class TestGcpProvider(ProviderSuite):
         await _ask("PUT", url, body)
 
 
-def _project(state: Google, credentials: Any = None) -> GoogleProject:
+def project_at(state: Google, credentials: Any = None) -> GoogleProject:
     endpoints = GoogleEndpoints(state.url, state.url, state.url, state.url)
     return GoogleProject(PROJECT, credentials or OwnCredentials(state), ACCESS, "EU", endpoints)
 
@@ -353,7 +353,7 @@ async def test_our_own_key_signs_without_asking_and_without_one_the_access_accou
 
     info = json.loads(google_cloud.key_of(OWN).json(f"{google_cloud.url}/token"))
     ours = service_account.Credentials.from_service_account_info(info, scopes=[CLOUD_SCOPE])
-    with_key = GcpProvider(_project(google_cloud, ours))
+    with_key = GcpProvider(project_at(google_cloud, ours))
     google_cloud.asked.clear()
     url = await with_key.sign_url("first-bucket", KEY, 60)
     assert google_cloud.asked == []
@@ -369,7 +369,7 @@ async def test_our_key_is_read_from_a_file(
     file.write_text(google_cloud.key_of(OWN).json(f"{google_cloud.url}/token"))
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(file))
     for credentials in (load_credentials(str(file)), load_credentials()):
-        provider = GcpProvider(_project(google_cloud, credentials))
+        provider = GcpProvider(project_at(google_cloud, credentials))
         await provider.check()
         await provider.aclose()
     for content in ("", "{}", '{"type": "service_account", "private_key": "hidden"}'):
@@ -430,7 +430,7 @@ async def test_a_token_lasts_a_minute_to_an_hour(provider: GcpProvider, seconds:
 
 
 async def test_an_access_account_that_is_not_there_is_told(google_cloud: Google) -> None:
-    project = replace(_project(google_cloud), access_account="nobody@a-project.iam.gserviceaccount.com")
+    project = replace(project_at(google_cloud), access_account="nobody@a-project.iam.gserviceaccount.com")
     provider = GcpProvider(project)
     with pytest.raises(ProviderUnavailable, match="no service account nobody@"):
         await provider.issue_credentials([Grant("first-bucket", Access.READ)], SECONDS)
@@ -438,7 +438,7 @@ async def test_an_access_account_that_is_not_there_is_told(google_cloud: Google)
 
 
 async def test_credentials_of_ours_that_are_refused_are_told_and_not_shown(google_cloud: Google) -> None:
-    provider = GcpProvider(_project(google_cloud, UnknownCredentials(google_cloud)))
+    provider = GcpProvider(project_at(google_cloud, UnknownCredentials(google_cloud)))
     for call in (
         provider.check(),
         provider.create_bucket("refused-bucket"),
@@ -456,7 +456,7 @@ async def test_a_storage_that_does_not_answer_is_unavailable(google_cloud: Googl
         held.bind(("127.0.0.1", 0))  # and never listens
         nowhere = f"http://127.0.0.1:{held.getsockname()[1]}"
         endpoints = GoogleEndpoints(nowhere, nowhere, nowhere, nowhere)
-        provider = GcpProvider(replace(_project(google_cloud), endpoints=endpoints))
+        provider = GcpProvider(replace(project_at(google_cloud), endpoints=endpoints))
         for call in (
             provider.check(),
             provider.create_bucket("any-bucket"),
@@ -469,7 +469,7 @@ async def test_a_storage_that_does_not_answer_is_unavailable(google_cloud: Googl
 
 
 async def test_closing_twice_leaves_no_thread(google_cloud: Google) -> None:
-    provider = GcpProvider(_project(google_cloud))
+    provider = GcpProvider(project_at(google_cloud))
     await provider.check()
     threads = set(provider._threads._threads)
     await provider.aclose()

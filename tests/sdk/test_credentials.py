@@ -1,14 +1,18 @@
 """Credentials are fetched once for all who wait, renewed before they end, and kept as long as they are good."""
 
 import asyncio
-from collections.abc import Mapping
+import traceback
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
 
 from neuro_sdk import AuthorizationError, BadGateway, ServerNotAvailable
+from neuro_sdk._stores.azure_wire import AzureEndpoint
 from neuro_sdk._stores.credentials import Credentials
+from neuro_sdk._stores.gcs_wire import Endpoint as GcsEndpoint
+from neuro_sdk._stores.s3_kin import Endpoint as S3Endpoint
 
 NOON = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 
@@ -233,3 +237,17 @@ async def test_a_clock_that_is_ahead_does_not_ask_for_new_ones_on_every_request(
     for _ in range(5):
         await credentials.get()
     assert issuer.calls == 1
+
+
+@pytest.mark.parametrize("parse", [S3Endpoint.parse, AzureEndpoint.parse, GcsEndpoint.parse])
+@pytest.mark.parametrize(
+    "url",
+    ["https://h.example/a?sig=hunter2", "https://me:hunter2@h.example", "h.example/hunter2@", "https://[h.example"],
+)
+def test_an_endpoint_that_cannot_be_used_is_the_control_planes_fault_and_shows_no_secret(
+    parse: Callable[[Mapping[str, str]], object], url: str
+) -> None:
+    keys = {"access_key_id": "id", "secret_access_key": "hunter2", "sas_token": "hunter2", "access_token": "hunter2"}
+    with pytest.raises(BadGateway, match="endpoint cannot be used") as caught:
+        parse({"bucket_name": "b", "endpoint_url": url, "storage_endpoint": url, **keys})
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))

@@ -43,6 +43,30 @@ def test_an_origin_with_a_password_is_refused_without_showing_it() -> None:
     assert "example.com" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://h.example/account?sv=1&sig=hunter2", "https://h.example/account?***"),
+        ("https://h.example#hunter2", "https://h.example#***"),
+        ("https://user:hunter2@h.example/a", "https://***@h.example/a"),
+        ("user:hunter2@h.example", "***@h.example"),
+        ("user:hunter2@x://h.example", "***@x:"),
+        ("https://user:x/hunter2@h.example", "https://***"),
+        ("https://user:x?hunter2@h.example", "https://***"),
+        ("https://user:x@y#hunter2@h.example", "https://***"),
+        ("https://h.example/?a=b@c&sig=hunter2", "https://***"),
+        ("https://user:hunter2@h.example:99999", "https://***@h.example:99999"),
+        ("https://user:x\\hunter2\n@h.example?", "https://***"),
+        ("https://h.example?\nhunter2", "https://h.example?***"),
+    ],
+)
+def test_what_is_no_origin_is_shown_without_its_secrets(url: str, shown: str) -> None:
+    with pytest.raises(IllegalArgumentError) as caught:
+        Origin.parse(url)
+    assert "hunter2" not in str(caught.value)
+    assert shown in str(caught.value)
+
+
 def test_a_head_is_built_with_host_and_length() -> None:
     head = build_head("PUT", "/b/k%20?x=1", "h:1", [("X-A", "b"), ("x-c", "\u00e4")], 5)
     assert head == b"PUT /b/k%20?x=1 HTTP/1.1\r\nHost: h:1\r\nX-A: b\r\nx-c: \xe4\r\nContent-Length: 5\r\n\r\n"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from neuro_buckets.errors import ConfigError, Conflict, InvalidRequest, NotFound, ProviderUnavailable, ServiceError
+from neuro_buckets.providers.refusals import refusal
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -186,9 +187,7 @@ def _translate(error: "HttpResponseError", account: AzureAccount, bucket: str) -
     if code in _ERRORS:
         kind, message = _ERRORS[code]
         return kind(message.format(bucket=bucket))
-    return ProviderUnavailable(
-        f"the storage at {account.endpoint_url} refuses: {code or 'no reason given'} (status {error.status_code})"
-    )
+    return refusal(f"the storage at {account.endpoint_url}", code, error.status_code or 0)
 
 
 def _shared_key(account: AzureAccount) -> dict[str, str]:

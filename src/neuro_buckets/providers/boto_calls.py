@@ -12,6 +12,7 @@ from neuro_buckets.errors import (
     ProviderUnavailable,
     ServiceError,
 )
+from neuro_buckets.providers.refusals import refusal
 from neuro_buckets.providers.scoped_session import Endpoint
 
 if TYPE_CHECKING:
@@ -91,4 +92,4 @@ def code_of(error: "ClientError") -> str:
 def refused(url: str, error: "ClientError") -> ProviderUnavailable:
     """What to tell of an error that is nobody's but the storage's."""
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return ProviderUnavailable(f"the storage at {url} refuses: {code_of(error) or 'no reason given'} (status {status})")
+    return refusal(f"the storage at {url}", code_of(error), status)

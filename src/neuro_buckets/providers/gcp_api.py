@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from neuro_buckets.errors import ConfigError, NotFound, ProviderUnavailable, ServiceError
+from neuro_buckets.providers.refusals import refusal
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
@@ -80,6 +81,7 @@ class GoogleRefusal(Exception):
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(f"{reason or 'no reason given'} (status {status})")
         self.status = status
+        self.reason = reason
 
 
 class GoogleApi:
@@ -145,7 +147,7 @@ def translated(what: str, bucket: str) -> Iterator[None]:
 def _translate(error: GoogleRefusal, what: str, bucket: str) -> ServiceError:
     if error.status == 404:
         return NotFound(f"bucket {bucket} is not at the storage")
-    return ProviderUnavailable(f"{what} refuses: {error}")
+    return refusal(what, error.reason, error.status)
 
 
 def reason_of(content: bytes) -> str:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from neuro_buckets.errors import NotFound, ProviderUnavailable
 from neuro_buckets.providers.boto_calls import READ_SECONDS
+from neuro_buckets.providers.refusals import refusal
 from neuro_buckets.providers.s3_buckets import S3_ACTIONS, S3Provider, Users
 from neuro_buckets.providers.scoped_session import Endpoint
 
@@ -103,9 +104,7 @@ class MinioUsers(Users):
                     raise NotFound(
                         f"identity {name} is not at the storage; remove its credentials and make new ones"
                     ) from error
-                raise ProviderUnavailable(
-                    f"the storage at {self._at.url} refuses: {code or 'no reason given'} (status {status})"
-                ) from error
+                raise refusal(f"the storage at {self._at.url}", code, int(status)) from error
             except urllib3.exceptions.HTTPError as error:
                 raise ProviderUnavailable(f"the storage at {self._at.url} does not answer; try again") from error
 

@@ -267,7 +267,8 @@ class S3Provider:
     def _publish(self, bucket: str) -> None:
         s3 = self._s3()
         with translated(self._endpoint.url, bucket):
-            s3.head_bucket(Bucket=bucket)  # SeaweedFS answers a policy for no bucket with an internal error
+            # SeaweedFS answers a policy for no bucket with an internal error, and nobody says in an answer to a HEAD what is wrong.
+            s3.list_objects_v2(Bucket=bucket, MaxKeys=1)
             s3.put_bucket_policy(Bucket=bucket, Policy=public_policy(bucket))
 
     def _unpublish(self, bucket: str) -> None:

@@ -16,6 +16,7 @@ from xml.etree import ElementTree as ET
 
 from neuro_buckets.errors import InvalidRequest, ProviderUnavailable
 from neuro_buckets.providers.base import Access, Grant
+from neuro_buckets.providers.refusals import refusal
 
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSPreparedRequest, AWSResponse
@@ -155,12 +156,12 @@ def assume_scoped_role(
             http.close()
     if status == 200:
         return _session(sts, body)
-    code = found[1].decode() if (found := _CODE.search(body)) else "no reason given"
+    code = found[1].decode() if (found := _CODE.search(body)) else ""
     if code == "PackedPolicyTooLarge":
         raise InvalidRequest(
             "one set of credentials for so many buckets is more than this provider takes; ask for fewer"
         )
-    raise ProviderUnavailable(f"the storage at {sts.url} refuses to issue credentials: {code} (status {status})")
+    raise refusal(f"the storage at {sts.url}", code, status, doing="to issue credentials")
 
 
 def role_request(sts: Endpoint, policy: str, seconds: int, role_arn: str | None) -> "AWSPreparedRequest":

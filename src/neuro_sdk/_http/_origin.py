@@ -12,6 +12,8 @@ _URL = re.compile(
     rf"(https?)://(?:\[([0-9a-f:.]+)\]|({_LABEL}(?:\.{_LABEL})*\.?))(?::([0-9]{{1,5}}))?(?:/[^?#\s]*)?",
     re.IGNORECASE | re.ASCII,
 )
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE | re.ASCII)
+_PARTS = re.compile(r"([^/\\?#]*)([^?#]*)(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +35,15 @@ class Origin:
         match = _URL.fullmatch(url)
         if match is None:
             raise IllegalArgumentError(
-                f"{_without_user(url)!r} is not the address of a server: write https://host or http://host:port"
+                f"{shown(url)!r} is not the address of a server: write https://host or http://host:port"
             )
         scheme, address, name, port = match.groups()
         if address is not None and not _is_ipv6(address):
-            raise IllegalArgumentError(f"{url!r} holds {address!r} in brackets, which is not an IPv6 address")
+            raise IllegalArgumentError(f"{shown(url)!r} holds {address!r} in brackets, which is not an IPv6 address")
         scheme = scheme.lower()
         number = int(port) if port else _DEFAULT_PORTS[scheme]
         if not 0 < number < 65536:
-            raise IllegalArgumentError(f"{url!r} names port {number}: ports are 1 to 65535")
+            raise IllegalArgumentError(f"{shown(url)!r} names port {number}: ports are 1 to 65535")
         return cls(scheme, (address or name).lower(), number)
 
     @property
@@ -68,9 +70,11 @@ def _is_ipv6(address: str) -> bool:
     return True
 
 
-def _without_user(url: str) -> str:
-    """`url` as it may be shown: what stands before an @ may be a password."""
-    scheme, separator, rest = url.partition("://")
-    if "@" not in url:
-        return url
-    return f"{scheme}{separator}***@{rest.rpartition('@')[2]}" if separator else f"***@{url.rpartition('@')[2]}"
+def shown(url: str) -> str:
+    """`url` as a message may show it: no user, no password, no query, no fragment, whatever is wrong with it."""
+    scheme = found[0] if (found := _SCHEME.match(url)) else ""
+    authority, path, rest = _PARTS.match(url[len(scheme) :]).groups()  # type: ignore[union-attr]  # it matches all
+    if "@" in path + rest:  # of a password that was not encoded, or of a query: nobody can tell
+        return f"{scheme}***"
+    _, at, host = authority.rpartition("@")
+    return f"{scheme}{'***@' if at else ''}{host}{path}{rest[:1] and rest[:1] + '***'}"

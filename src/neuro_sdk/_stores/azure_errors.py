@@ -24,7 +24,7 @@ from .refusals import Refusal, error_by
 
 _UNKNOWN = ("AuthenticationFailed", "InvalidAuthenticationInfo", "NoAuthenticationInformation")
 STALE_CREDENTIALS = frozenset({*_UNKNOWN, "AuthorizationFailure"})
-"""The last is what Azurite says of a SAS that ended; Azure says it of networks, and then one try with new credentials does no harm."""
+"""The last is what Azure says of networks that may not come in; one try with new credentials does no harm."""
 CLOCK_SKEW = frozenset({"AuthenticationFailed"})
 """Azure has one code for a SAS that ended, a key that is not the account's, and a clock that is wrong."""
 

@@ -4,7 +4,8 @@ import base64
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from urllib.parse import urlsplit
+from datetime import UTC, datetime
+from urllib.parse import parse_qsl
 
 from neuro_sdk._errors import BadGateway, NeuroError
 from neuro_sdk._http import Origin, Response, StreamedResponse
@@ -14,6 +15,7 @@ from .azure_sign import SharedKey
 from .azure_xml import parse_refusal
 from .base import BlobInfo
 from .checksums import Pairs
+from .credentials import read_endpoint
 from .dates import parse_http_date
 from .refusals import Refusal
 from .sigv4 import Headers, quote_key
@@ -46,7 +48,7 @@ class AzureEndpoint:
             container, url = values["bucket_name"], values["storage_endpoint"]
         except KeyError as error:
             raise BadGateway(f"the control plane sent Azure credentials without {error}") from None
-        origin, base = Origin.parse(url), urlsplit(url).path.rstrip("/")
+        origin, base = read_endpoint(url)
         token, secret = values.get("sas_token"), values.get("credential")
         if token:
             access: SharedKey | str = token.removeprefix("?")
@@ -75,6 +77,16 @@ class AzureEndpoint:
         """An address at which the storage can read this blob; it is a secret."""
         token = self.access if isinstance(self.access, str) else self.access.read_token(self.container, key)
         return f"{self.origin}{self.path}/{quote_key(key)}?{token}"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the SAS says that it has ended; False where it does not say."""
+        said = dict(parse_qsl(self.access)).get("se", "") if isinstance(self.access, str) else ""
+        try:
+            ends = datetime.fromisoformat(said)
+        except ValueError:
+            return False
+        return (ends if ends.tzinfo else ends.replace(tzinfo=UTC)) <= datetime.now(UTC)
 
     def set_clock(self, offset_seconds: float) -> None:
         """See `Endpoint` in `wire`."""
@@ -105,14 +117,19 @@ class AzureWire(Wire[AzureEndpoint]):
 
     async def refusal_of(
         self,
-        endpoint: AzureEndpoint,  # noqa: ARG002 - Azure tells why in the head of the answer, also to a HEAD
-        key: str,  # noqa: ARG002
+        endpoint: AzureEndpoint,
+        key: str,  # noqa: ARG002 - Azure tells why in the head of the answer, also to a HEAD
         response: Response | StreamedResponse,
         body: bytes,
     ) -> Refusal:
         """See `Wire.refusal_of`."""
         refusal = parse_refusal(body)
-        return Refusal(response.headers.get("x-ms-error-code") or refusal.code, refusal.message)
+        code = response.headers.get("x-ms-error-code") or refusal.code
+        if (
+            code == "AuthorizationFailure" and endpoint.is_over
+        ):  # Azurite's word for it; Azure says AuthenticationFailed
+            return Refusal("AuthenticationFailed", f"the SAS has ended; {code}: {refusal.message}")
+        return Refusal(code, refusal.message)
 
     def error_for(self, status: int, refusal: Refusal, what: str, wait_seconds: float | None) -> NeuroError:
         """See `Wire.error_for`."""

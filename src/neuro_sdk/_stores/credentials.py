@@ -4,8 +4,10 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
-from neuro_sdk._errors import BadGateway
+from neuro_sdk._errors import BadGateway, IllegalArgumentError
+from neuro_sdk._http import Origin
 
 _RENEW_AHEAD_SECONDS = 300.0
 _TRY_AGAIN_SECONDS = 15.0
@@ -65,6 +67,19 @@ class Credentials:
             ends_at = now + _LEAST_SECONDS
         self._values, self._ends_at = values, ends_at
         self._renew_at = ends_at - min(_RENEW_AHEAD_SECONDS, (ends_at - now) / 5)
+
+
+def read_endpoint(url: str) -> tuple[Origin, str]:
+    """Where the storage of a credentials map is: its server, and the path that all requests to it begin with.
+
+    Raises:
+        BadGateway: it is no address of a server. Nothing is shown that could be a secret.
+    """
+    try:
+        origin = Origin.parse(url)
+    except IllegalArgumentError as error:
+        raise BadGateway(f"the control plane sent credentials whose endpoint cannot be used: {error}") from None
+    return origin, urlsplit(url).path.rstrip("/")
 
 
 def _expiry(values: Mapping[str, str]) -> float:

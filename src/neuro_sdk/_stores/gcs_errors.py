@@ -4,6 +4,7 @@ Source: "HTTP status and error codes" of the JSON and of the XML API.
 """
 
 import json
+import re
 from collections.abc import Mapping
 
 from neuro_sdk._errors import (
@@ -37,6 +38,8 @@ _BY_CODE: Mapping[str, type[NeuroError]] = {
     "InternalError": ServerNotAvailable,
     "ServiceUnavailable": ServerNotAvailable,
 }
+_DAMAGED = re.compile(r"Provided (CRC32C|MD5 hash) .* doesn't match calculated ")
+"""The JSON API has no code for it but `invalid`, which is every wrong argument."""
 
 
 def parse_refusal(body: bytes) -> Refusal:
@@ -59,4 +62,5 @@ def tells_what_is_missing(refusal: Refusal) -> bool:
 
 def error_for(status: int, refusal: Refusal, what: str, retry_after_seconds: float | None = None) -> NeuroError:
     """Our error for a refused request; `what` names the bucket and key."""
-    return error_by(_BY_CODE, status, refusal, what, retry_after_seconds)
+    kinds = {**_BY_CODE, refusal.code: IntegrityError} if _DAMAGED.match(refusal.message) else _BY_CODE
+    return error_by(kinds, status, refusal, what, retry_after_seconds)

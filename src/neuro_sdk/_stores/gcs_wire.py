@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TypeVar
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 from neuro_sdk._errors import BadGateway, BucketNotFound, ConnectionFailed, ServerNotAvailable, ServerTimeout
 from neuro_sdk._http import (
@@ -23,7 +23,7 @@ from neuro_sdk._http import (
 )
 
 from .base import Buffer
-from .credentials import Credentials
+from .credentials import Credentials, read_endpoint
 from .gcs_errors import error_for, parse_refusal, tells_what_is_missing
 from .gcs_key import Tokens
 
@@ -53,14 +53,14 @@ class Endpoint:
         """Read a credentials map as the control plane sends it, with a token in it.
 
         Raises:
-            BadGateway: it lacks something.
+            BadGateway: it lacks something, or its endpoint is no address.
         """
         try:
             bucket, token = values["bucket_name"], values["access_token"]
         except KeyError as error:
             raise BadGateway(f"the control plane sent Google credentials without {error}") from None
-        url = values.get("endpoint_url") or _GOOGLE
-        return cls(values, Origin.parse(url), urlsplit(url).path.rstrip("/"), bucket, token)
+        origin, base = read_endpoint(values.get("endpoint_url") or _GOOGLE)
+        return cls(values, origin, base, bucket, token)
 
     def target(self, path: str, query: Pairs) -> str:
         """What a request is sent to; `path` is one of the constants, and what follows it is encoded."""

@@ -61,6 +61,15 @@ _SAYS: Mapping[type[NeuroError], str] = {
     IllegalArgumentError: "the provider refuses this",
     BadGateway: "the provider's answer makes no sense",
 }
+_CLOCK = "the clock of this machine is wrong; set it"
+_REGION = "the bucket is in another region than its credentials say; whoever set it up or imported it must correct that"
+_SAYS_OF: Mapping[str, str] = {
+    "RequestTimeTooSkewed": _CLOCK,
+    "AuthorizationHeaderMalformed": _REGION,
+    "PermanentRedirect": _REGION,
+    "IllegalLocationConstraintException": _REGION,
+}
+"""Of codes that say more than their kind of error."""
 
 
 def error_by(
@@ -69,7 +78,7 @@ def error_by(
     """Our error for a refused request, by the provider's own code where `kinds` has it; `what` names the bucket and key."""
     kind = kinds.get(refusal.code) or BY_STATUS.get(status, BadGateway)
     said = ": ".join(part for part in (refusal.code, refusal.message) if part) or f"status {status}"
-    error = kind(f"{what}: {_SAYS[kind]} ({said})")
+    error = kind(f"{what}: {_SAYS_OF.get(refusal.code) or _SAYS[kind]} ({said})")
     if isinstance(error, ServerNotAvailable):
         error.retry_after_seconds = retry_after_seconds
     return error

@@ -19,8 +19,16 @@ from neuro_sdk._errors import (
 from .refusals import Refusal, error_by
 
 STALE_CREDENTIALS = frozenset(
-    {"ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidToken", "TokenRefreshRequired"}
+    {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidAccessKeyId",
+        "InvalidToken",
+        "InvalidTokenId",
+        "TokenRefreshRequired",
+    }
 )
+"""`InvalidTokenId` is MinIO's word for what AWS calls `InvalidToken`."""
 CLOCK_SKEW = frozenset({"RequestTimeTooSkewed"})
 
 BY_CODE: Mapping[str, type[NeuroError]] = {
@@ -30,6 +38,10 @@ BY_CODE: Mapping[str, type[NeuroError]] = {
     **dict.fromkeys(STALE_CREDENTIALS, AuthenticationError),
     "SignatureDoesNotMatch": AuthenticationError,
     "RequestTimeTooSkewed": AuthenticationError,
+    # They are not valid here: another region's server was asked, or was named in the signature.
+    "AuthorizationHeaderMalformed": AuthenticationError,
+    "PermanentRedirect": AuthenticationError,
+    "IllegalLocationConstraintException": AuthenticationError,
     "AccessDenied": AuthorizationError,
     "AllAccessDisabled": AuthorizationError,
     "PreconditionFailed": BlobChanged,

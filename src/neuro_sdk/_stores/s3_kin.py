@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from urllib.parse import urlsplit
 
 from neuro_sdk._errors import BadGateway
 from neuro_sdk._http import Origin
 from neuro_sdk._models import Bucket
 
+from .credentials import read_endpoint
 from .forms import Form
 from .keys import MAX_KEY_BYTES
 from .sigv4 import Headers, Signer, quote_key
@@ -76,12 +76,13 @@ class Endpoint:
         region = values.get("region_name") or "us-east-1"
         url = values.get("endpoint_url")
         if url:
-            base = f"{urlsplit(url).path.rstrip('/')}/{bucket}"
+            origin, path = read_endpoint(url)
+            base = f"{path}/{bucket}"
         elif "." in bucket:  # the certificate of *.s3.amazonaws.com does not cover a dot
-            url, base = f"https://s3.{region}.amazonaws.com", f"/{bucket}"
+            origin, base = read_endpoint(f"https://s3.{region}.amazonaws.com")[0], f"/{bucket}"
         else:
-            url, base = f"https://{bucket}.s3.{region}.amazonaws.com", ""
-        return cls(values, Origin.parse(url), base, Signer(access_key, secret_key, values.get("session_token"), region))
+            origin, base = read_endpoint(f"https://{bucket}.s3.{region}.amazonaws.com")
+        return cls(values, origin, base, Signer(access_key, secret_key, values.get("session_token"), region))
 
     @property
     def bucket(self) -> str:

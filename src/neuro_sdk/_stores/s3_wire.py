@@ -29,7 +29,7 @@ class S3Wire(Wire[Endpoint]):
         self, endpoint: Endpoint, key: str, response: Response | StreamedResponse, body: bytes
     ) -> Refusal:
         """See `Wire.refusal_of`."""
-        if not body and key and response.status in {400, 403, 404}:  # the answer to a HEAD does not tell why
+        if not body and key and response.status in {301, 400, 403, 404}:  # the answer to a HEAD does not tell why
             target, signed = endpoint.sign("GET", key, [("range", "bytes=0-0")])
             body = (await self._http.request("GET", endpoint.origin, target, signed)).body
         return parse_refusal(body)
