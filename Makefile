@@ -15,7 +15,7 @@ test: setup-test lint types   ## everything that must hold before a change lands
 test-databases: setup-test
 	NEURO_TEST_DATABASES=sqlite,postgresql $(PYTEST) tests/service
 
-# Engines that come with apt and start slowly, run at every change of a store or a provider: Ceph.
+# What takes too long for every change, run at those of a store or a provider: Ceph, and moto without its IAM.
 test-engines: setup-test ceph
 	$(BIN)/python -m pytest -q --timeout 300 tests/engines_apt
 

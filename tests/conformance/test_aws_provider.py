@@ -43,7 +43,7 @@ def _provider_at(url: str, access_key: str, secret_key: str, role_arn: str) -> A
     )
 
 
-class _AwsSuite(S3ProviderSuite):
+class AwsSuite(S3ProviderSuite):
     region = REGION
 
     def provider_at(self, url: str, secret_key: str) -> AwsProvider:
@@ -60,14 +60,7 @@ def on_moto_iam(moto_iam: Moto) -> Iterator[AwsProvider]:
     asyncio.run(provider.aclose())
 
 
-@pytest.fixture(scope="module")
-def on_moto(moto: Moto) -> Iterator[AwsProvider]:
-    provider = provider_on(moto)
-    yield provider
-    asyncio.run(provider.aclose())
-
-
-class TestAwsProviderWithIam(_AwsSuite):
+class TestAwsProviderWithIam(AwsSuite):
     engine_name = "moto_iam"
 
     @pytest.fixture
@@ -189,15 +182,6 @@ class TestAwsProviderWithIam(_AwsSuite):
             with pytest.raises(Refused):
                 await asyncio.to_thread(call)
         assert admin.get(name, KEY) == BODY
-
-
-class TestAwsProvider(_AwsSuite):
-    engine_name = "moto"
-
-    @pytest.fixture
-    async def provider(self, moto: Moto, on_moto: AwsProvider) -> BucketProvider:
-        self._reach(moto)
-        return on_moto
 
 
 def test_the_policy_of_a_session_is_this_one() -> None:
