@@ -11,7 +11,7 @@ demo: setup            ## start engine and control plane, move real files, compa
 test: setup-test lint types   ## everything that must hold before a change lands
 	$(PYTEST)
 
-# `make test` kills services on SQLite only; this runs all of the service's tests on both databases.
+# `make test` kills services, and tries rules that no database has a part in, on SQLite only; this runs all of the service's tests on both databases.
 test-databases: setup-test
 	NEURO_TEST_DATABASES=sqlite,postgresql $(PYTEST) tests/service
 

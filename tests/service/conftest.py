@@ -12,13 +12,18 @@ from tests.postgres_fixture import KEPT, asyncpg_url
 from tests.service.support import FaultyProvider, Service
 
 CRASHES = ("test_crashes.py", "test_signing_crashes.py")
+RULES = (
+    "test_head.py", "test_limits.py", "test_logs.py", "test_metrics.py", "test_publicity.py", "test_refusals.py", "test_signing.py",
+    "test_text.py", "test_tokens.py", "test_wire.py",
+)  # fmt: skip
+"""They hold rules of the service that no database has a part in, or the plainest only; the other files hold what databases do."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Kill services on SQLite only, unless databases are named: `make test` has to end, and `make test-databases` kills on both."""
+    """Kill services, and try rules, on SQLite only, unless databases are named: `make test` has to end. `make test-databases` leaves out nothing."""
     if "NEURO_TEST_DATABASES" in os.environ:
         return
-    left_out = [item for item in items if item.path.name in CRASHES and "postgresql" in item.name]
+    left_out = [item for item in items if item.path.name in {*CRASHES, *RULES} and "postgresql" in item.name]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
 
