@@ -20,7 +20,7 @@ RULES = (
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Kill services, and try rules, on SQLite only, unless databases are named: `make test` has to end. `make test-databases` leaves out nothing."""
+    """Kill services, and try rules, on SQLite only, as `make test` has to end; `make test-databases` does all on both."""
     if "NEURO_TEST_DATABASES" in os.environ:
         return
     left_out = [item for item in items if item.path.name in {*CRASHES, *RULES} and "postgresql" in item.name]
