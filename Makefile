@@ -29,7 +29,9 @@ test-schema: setup-test
 
 setup: .venv/service.stamp
 
-setup-test: .venv/test.stamp postgres .engines/azurite.stamp
+# What comes by pip beside what comes by apt and npm: each waits for the network and for one core.
+setup-test:
+	@$(MAKE) --no-print-directory -j2 .venv/test.stamp .engines/azurite.stamp
 
 # The tests start a server of their own; the package is kept from making, and starting, one for the machine.
 NO_CLUSTER := /etc/postgresql-common/createcluster.d/only-for-tests.conf
@@ -42,7 +44,7 @@ postgres:
 
 # Azurite, which stands in for Azure Blob Storage.
 AZURITE := azurite@3.37.0
-.engines/azurite.stamp:
+.engines/azurite.stamp: | postgres
 	@command -v npm >/dev/null || { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends npm; }
 	npm install --silent --no-audit --no-fund --prefix $(dir $@) $(AZURITE) && touch $@
 
