@@ -234,12 +234,15 @@ class S3Store:
             raise IllegalArgumentError(
                 f"{self._wire.what(key)}: this provider keeps no body under a key that ends in '/'"
             )
-        try:
-            await self.head(key.rstrip("/"))
-        except BlobNotFound:
+        blob = key.rstrip("/")
+        async with aclosing(
+            self.list(blob, page_size=1)
+        ) as pages:  # one request, where a HEAD that finds nothing takes two
+            first = await anext(pages)  # in every listing a blob comes before all others that begin with its key
+        if all(found.key != blob for found in first.blobs):
             return
         raise Conflict(
-            f"{self._wire.what(key)}: this provider would replace the blob {key.rstrip('/')!r} by it: delete that one first"
+            f"{self._wire.what(key)}: this provider would replace the blob {blob!r} by it: delete that one first"
         )
 
     def _sum(self, body: Buffer) -> Pairs:
