@@ -17,7 +17,6 @@ from tests.service.support import BUCKETS, Service, create, error_of
 
 CREATES = 32
 ROUNDS = int(os.environ.get("NEURO_TEST_ROUNDS", "100"))
-"""On SQLite, and where databases are named as `make test-databases` does; else a quarter on PostgreSQL, for `make test` has to end."""
 WRITERS = 16
 WRITES_EACH = 25
 
@@ -74,15 +73,14 @@ async def test_of_32_parallel_creates_of_one_name_by_two_services_exactly_one_wi
 ) -> None:
     for setting in ("REQUESTS_PER_SECOND", "BURST"):
         monkeypatch.setenv(f"NEURO_SERVICE_{setting}", "1000000")
-    rounds = ROUNDS if "sqlite" in database or "NEURO_TEST_DATABASES" in os.environ else ROUNDS // 4
     with running(tmp_path) as (_, first), running(tmp_path) as (_, second):
         callers = [await Caller.connect((first, second)[number % 2]) for number in range(CREATES)]
-        for round_ in range(rounds):
+        for round_ in range(ROUNDS):
             statuses = await asyncio.gather(*(caller.create(f"round{round_}") for caller in callers))
             assert sorted(statuses) == [201] + [409] * (CREATES - 1)
         for caller in callers:
             await caller.aclose()
-    assert len(at_provider(tmp_path)) == rounds
+    assert len(at_provider(tmp_path)) == ROUNDS
 
 
 async def test_of_8_parallel_deletes_exactly_one_deletes(service: Service, alice: httpx.AsyncClient) -> None:
